@@ -1,0 +1,301 @@
+"""The HTTP interface. Bodies are JSON; what they hold is checked here, and only here."""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+from typing import Any, cast
+from uuid import uuid4
+
+from flask import Blueprint, Flask, Response, current_app, g, jsonify, request
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from werkzeug.exceptions import HTTPException
+
+from app import repository
+from app.errors import AppError, InvalidRequest
+from app.metrics import CONTENT_TYPE
+from app.models import Post, PostField
+from app.services import Services
+from app.workflow.definitions import Step
+from app.workflow.loader import FIELD_NAME
+from app.workflow.scripts import llm_processor
+
+__all__ = ["EXTENSION", "MAX_BODY", "blueprint", "register_error_handlers"]
+
+EXTENSION = "blog"  # the key of the Services in Flask's extensions
+MAX_BODY = 8 * 1024 * 1024  # bytes
+MAX_TITLE = 300  # characters
+MAX_FIELDS = 500
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+blueprint = Blueprint("blog", __name__)
+Answer = tuple[Response, int]
+
+
+@blueprint.before_app_request
+def name_the_request() -> None:
+    """Take the caller's request id where it is one, else a new one."""
+    given = request.headers.get("X-Request-ID", "")
+    g.request_id = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
+
+
+@blueprint.after_app_request
+def return_the_request_id(response: Response) -> Response:
+    response.headers["X-Request-ID"] = g.request_id
+    return response
+
+
+@blueprint.get("/api/steps")
+def list_steps() -> Answer:
+    with _services().database.reading() as session:
+        steps = repository.list_steps(session)
+    return jsonify(steps=[_step_json(step) for step in steps]), 200
+
+
+@blueprint.post("/api/posts")
+def create_post() -> Answer:
+    title, fields = _post_body()
+    with _services().database.writing() as session:
+        post = Post(title=title, fields=[PostField(name=name, value=value) for name, value in sorted(fields.items())])
+        session.add(post)
+        session.flush()
+        body = _post_json(post)
+    return jsonify(body), 201
+
+
+@blueprint.get("/api/posts/<int:post_id>")
+def read_post(post_id: int) -> Answer:
+    with _services().database.reading() as session:
+        return jsonify(_post_json(repository.find_post(session, post_id))), 200
+
+
+@blueprint.delete("/api/posts/<int:post_id>")
+def delete_post(post_id: int) -> tuple[str, int]:
+    with _services().database.writing() as session:
+        repository.delete_post(session, post_id)
+    return "", 204
+
+
+@blueprint.post("/api/posts/<int:post_id>/steps/<step_id>/preview")
+def preview(post_id: int, step_id: str) -> Answer:
+    _no_body()
+    task, built = llm_processor.preview_step(_services(), post_id, step_id)
+    body: dict[str, object] = {
+        "prompt": built.text,
+        "sections": {},
+        "warnings": [],
+        "metadata": {"length": len(built.text)},
+        "fallback": _fallback_json(built.fallback_reason),
+        "model": task.model,
+    }
+    if built.constructed is not None:
+        metadata = built.constructed.metadata
+        body |= {
+            "sections": built.constructed.sections,
+            "warnings": list(built.constructed.warnings),
+            "metadata": {
+                "input_format": metadata.input_format,
+                "output_format": metadata.output_format,
+                "field_mapping": metadata.field_mapping,
+                "length": metadata.length,
+            },
+        }
+    return _ordered_json(body), 200
+
+
+@blueprint.post("/api/posts/<int:post_id>/steps/<step_id>/run")
+def run(post_id: int, step_id: str) -> Answer:
+    _no_body()
+    outcome = llm_processor.run_step(_services(), post_id, step_id)
+    body = {
+        "run_id": outcome.run_id,
+        "status": "succeeded",
+        "output": outcome.output,
+        "output_field": outcome.output_field,
+        "fallback": _fallback_json(outcome.fallback_reason),
+        "attempts": outcome.attempts,
+    }
+    return _ordered_json(body), 200
+
+
+@blueprint.get("/api/runs/<int:run_id>")
+def read_run(run_id: int) -> Answer:
+    with _services().database.reading() as session:
+        record = repository.find_run(session, run_id)
+    body = {
+        "id": record.id,
+        "post_id": record.post_id,
+        "step": record.step,
+        "model": record.model,
+        "status": record.status,
+        "prompt": record.prompt,
+        "reply": record.reply,
+        "output": None if record.output_json is None else json.loads(record.output_json),
+        "error": None if record.error_code is None else {"code": record.error_code, "message": record.error_message},
+        "fallback": _fallback_json(record.fallback),
+        "attempts": record.attempts,
+        "started_at": record.started_at.isoformat(),
+        "seconds": record.seconds,
+    }
+    return _ordered_json(body), 200
+
+
+@blueprint.get("/healthz")
+def healthz() -> Answer:
+    return jsonify(status="ok"), 200
+
+
+@blueprint.get("/readyz")
+def readyz() -> Answer:
+    try:
+        _services().database.check()
+    except SQLAlchemyError as error:
+        _services().log.warning("database.unavailable", error=type(error).__name__)
+        return _error("database-unavailable", "the database cannot be reached, or init-db has not been run"), 503
+    return jsonify(status="ready"), 200
+
+
+@blueprint.get("/version")
+def version() -> Answer:
+    return jsonify(version=llm_processor.RELEASE, python=platform.python_version()), 200
+
+
+@blueprint.get("/metrics")
+def metrics() -> Response:
+    return Response(_services().metrics.render(), content_type=CONTENT_TYPE)
+
+
+def register_error_handlers(app: Flask) -> None:
+    """Make every error of `app` a JSON object with a code and a message."""
+
+    @app.errorhandler(AppError)
+    def foreseen(error: AppError) -> Answer:
+        if error.status == 500:
+            _services().metrics.errors.labels(error.code).inc()
+        return jsonify(error=error.details()), error.status
+
+    @app.errorhandler(HTTPException)
+    def refused(error: HTTPException) -> Response:
+        code = (error.name or "error").lower().replace(" ", "-")
+        response = _error(code, (error.description or error.name).replace("\n", " "))
+        response.status_code = error.code or 500
+        for name, value in error.get_headers():
+            if name not in {"Content-Type", "Content-Length"}:
+                response.headers[name] = value  # as Allow for 405
+        return response
+
+    @app.errorhandler(OperationalError)
+    @app.errorhandler(InterfaceError)
+    def database_away(error: SQLAlchemyError) -> Answer:
+        services = _services()
+        services.metrics.errors.labels("database-unavailable").inc()
+        services.log.error("database.unavailable", error=type(error).__name__)
+        return _error("database-unavailable", "the database cannot be reached, or init-db has not been run"), 503
+
+    @app.errorhandler(Exception)
+    def unforeseen(error: Exception) -> Answer:
+        services = _services()
+        services.metrics.errors.labels("internal-error").inc()
+        services.log.error("request.failed", path=request.path, exc_info=error)
+        return _error("internal-error", "something went wrong; the log has the details under this request's id"), 500
+
+
+def _services() -> Services:
+    if "services" not in g:
+        services = cast(Services, current_app.extensions[EXTENSION])
+        g.services = services.bound(request_id=g.request_id)
+    return cast(Services, g.services)
+
+
+def _error(code: str, message: str) -> Response:
+    return jsonify(error={"code": code, "message": message})
+
+
+def _ordered_json(body: dict[str, object]) -> Response:
+    # as jsonify, but keys stay where they are: sections, field mappings and the model's own objects have an order
+    return Response(json.dumps(body, ensure_ascii=False) + "\n", mimetype="application/json")
+
+
+def _fallback_json(reason: str | None) -> dict[str, str] | None:
+    return None if reason is None else {"reason": reason}
+
+
+def _step_json(step: Step) -> dict[str, object]:
+    return {
+        "id": step.id,
+        "name": step.name,
+        "stage": step.stage,
+        "substage": step.substage,
+        "order": step.order,
+        "model": step.model,
+        "parameters": dict(step.parameters),
+        "inputs": [{"field": item.field, "name": item.name, "required": item.required} for item in step.inputs],
+        "input_format": step.input_format.id if step.input_format else None,
+        "output_format": step.output_format.id if step.output_format else None,
+        "output_field": step.output_field,
+    }
+
+
+def _post_json(post: Post) -> dict[str, object]:
+    return {
+        "id": post.id,
+        "title": post.title,
+        "fields": {field.name: field.value for field in post.fields},
+        "created_at": post.created_at.isoformat(),
+    }
+
+
+def _post_body() -> tuple[str, dict[str, str]]:
+    """Title and fields of a new post. Raises InvalidRequest."""
+    body = _json_body()
+    if not isinstance(body, dict):
+        raise InvalidRequest("body", "the body is not a JSON object")
+    for key in body:
+        if key not in {"title", "fields"}:
+            raise InvalidRequest(_printable(key), "unknown; a post has a title and fields")
+    title = _storable("title", body.get("title"))
+    if not title.strip() or len(title) > MAX_TITLE:
+        raise InvalidRequest("title", f"a title has 1 to {MAX_TITLE} characters")
+    fields = body.get("fields", {})
+    if not isinstance(fields, dict):
+        raise InvalidRequest("fields", "fields is not an object of names and texts")
+    if len(fields) > MAX_FIELDS:
+        raise InvalidRequest("fields", f"a post has at most {MAX_FIELDS} fields")
+    for name, value in fields.items():
+        path = f"fields.{_printable(name)}"
+        if not FIELD_NAME.fullmatch(name):
+            raise InvalidRequest(path, "the name of a field is in snake_case and has at most 64 characters")
+        _storable(path, value)
+    return title, fields
+
+
+def _json_body() -> Any:
+    try:
+        return json.loads(request.get_data())
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest("body", "the body is not JSON in UTF-8") from error
+
+
+def _no_body() -> None:
+    """A step is previewed and run with what the post holds: an empty body, or an empty object."""
+    if request.get_data() and _json_body() != {}:
+        raise InvalidRequest("body", "this takes no body; a step reads the fields of its post")
+
+
+def _storable(path: str, value: object) -> str:
+    """`value`, if it is a text that every database can store. Raises InvalidRequest."""
+    if not isinstance(value, str):
+        raise InvalidRequest(path, "missing" if value is None else "not a text")
+    if "\0" in value:
+        raise InvalidRequest(path, "holds a NUL character, which cannot be stored")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        cause = f"holds a lone surrogate at character {error.start}, which cannot be stored"
+        raise InvalidRequest(path, cause) from error
+    return value
+
+
+def _printable(name: str) -> str:
+    return ascii(name)[1:-1][:80]

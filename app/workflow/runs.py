@@ -1,0 +1,189 @@
+"""What every release does around its prompt: load, measure, ask, record."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from app import repository
+from app.errors import LLMError
+from app.models import Run, utc_now
+from app.services import Services
+from app.workflow.definitions import Step
+from app.workflow.llm_client import Question, Reply
+from app.workflow.replies import Output
+from app.workflow.scripts.prompt_constructor import ConstructedPrompt
+
+__all__ = ["BuiltPrompt", "Outcome", "Task", "ask", "attempt", "build", "load_task", "store"]
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltPrompt:
+    """The prompt to send. `constructed` is None for a simple prompt; `fallback_reason` says why it had to be one.
+
+    `problems` are for the log: what the constructor found wrong with the step and the inputs.
+    """
+
+    text: str
+    constructed: ConstructedPrompt | None = None
+    fallback_reason: str | None = None
+    problems: tuple[str, ...] = ()
+
+
+PromptBuilder = Callable[[Step, Mapping[str, str]], BuiltPrompt]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A step to be run for a post: the post's values of the step's inputs, and the model that will be asked."""
+
+    post_id: int
+    step: Step
+    inputs: Mapping[str, str]
+    model: str
+    release: str
+
+
+@dataclass(slots=True)
+class Attempt:
+    """A run while it is going on."""
+
+    task: Task
+    built: BuiltPrompt
+    started_at: datetime = field(default_factory=utc_now)
+    started: float = field(default_factory=time.perf_counter)
+    reply: Reply | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A run that succeeded, as it was recorded."""
+
+    run_id: int
+    output: Any
+    output_field: str
+    fallback_reason: str | None
+    attempts: int
+
+
+def load_task(services: Services, post_id: int, step_id: str, release: str) -> Task:
+    """Load step and inputs in one transaction, which is over before anything else happens. Raises NotFound."""
+    with services.database.reading() as session:
+        step = repository.find_step(session, step_id)
+        inputs = repository.post_values(session, post_id, {item.field for item in step.inputs})
+    return Task(post_id, step, inputs, services.llm.model_for(step.model), release)
+
+
+def build(services: Services, task: Task, builder: PromptBuilder) -> BuiltPrompt:
+    """Build the prompt with `builder`, time it, count it, and write one log event about it."""
+    started = time.perf_counter()
+    built = builder(task.step, task.inputs)
+    seconds = time.perf_counter() - started
+
+    step, metrics = task.step, services.metrics
+    metrics.construction.labels(step.id).observe(seconds)
+    event: dict[str, object] = {
+        "release": task.release,
+        "step": step.id,
+        "post": task.post_id,
+        "input_format": step.input_format.id if step.input_format else None,
+        "output_format": step.output_format.id if step.output_format else None,
+        "length": len(built.text),
+        "seconds": round(seconds, 6),
+    }
+    if built.constructed is not None:
+        for template in (built.constructed.metadata.input_format, built.constructed.metadata.output_format):
+            metrics.template_usage.labels(template).inc()
+        event["warnings"] = list(built.constructed.warnings)
+    if built.fallback_reason is not None:
+        metrics.fallbacks.labels(built.fallback_reason).inc()
+        event["problems"] = list(built.problems)
+        services.log.warning("prompt.fallback", reason=built.fallback_reason, **event)
+    else:
+        services.log.info("prompt.constructed", **event)
+    services.log.debug("prompt.text", step=step.id, text=built.text)
+    return built
+
+
+@contextmanager
+def attempt(services: Services, task: Task, built: BuiltPrompt) -> Iterator[Attempt]:
+    """The part of a run that may fail with an LLMError: then only the record of the failed run is written."""
+    current = Attempt(task, built)
+    try:
+        yield current
+    except LLMError as error:
+        record = _record(current, status="failed", attempts=error.attempt)
+        record.reply = error.reply
+        record.error_code = error.code
+        record.error_message = error.cause
+        with services.database.writing() as session:
+            repository.require_post(session, task.post_id)  # it may have been deleted meanwhile
+            session.add(record)
+        error.run_id = record.id
+        services.metrics.errors.labels(error.code).inc()
+        _finished(services, record, task)
+        raise
+
+
+def ask(services: Services, current: Attempt) -> Reply:
+    """Send the prompt to the model. No transaction is open while it thinks. Raises LLMError."""
+    task = current.task
+    reply = services.llm.ask(Question(task.step.id, task.model, current.built.text, task.step.parameters))
+    current.reply = reply
+    return reply
+
+
+def store(services: Services, current: Attempt, output: Output, output_field: str) -> Outcome:
+    """Store `output` in the post's `output_field` and the run's record, together or not at all.
+
+    Raises NotFound where the post has been deleted meanwhile.
+    """
+    assert current.reply is not None
+    record = _record(current, status="succeeded", attempts=current.reply.attempt)
+    record.reply = current.reply.text
+    record.output_json = json.dumps(output.value, ensure_ascii=False)
+    with services.database.writing() as session:
+        repository.require_post(session, current.task.post_id)
+        repository.set_post_field(session, current.task.post_id, output_field, output.text)
+        session.add(record)
+    _finished(services, record, current.task)
+    return Outcome(record.id, output.value, output_field, current.built.fallback_reason, record.attempts)
+
+
+def _record(current: Attempt, *, status: str, attempts: int) -> Run:
+    return Run(
+        post_id=current.task.post_id,
+        step=current.task.step.id,
+        model=current.task.model,
+        status=status,
+        prompt=current.built.text,
+        fallback=current.built.fallback_reason,
+        attempts=attempts,
+        started_at=current.started_at,
+        seconds=time.perf_counter() - current.started,
+    )
+
+
+def _finished(services: Services, record: Run, task: Task) -> None:
+    step = task.step
+    services.metrics.runs.labels(step.id, record.status).inc()
+    services.log.info(
+        "run.finished",
+        release=task.release,
+        run=record.id,
+        post=task.post_id,
+        step=step.id,
+        model=record.model,
+        input_format=step.input_format.id if step.input_format else None,
+        output_format=step.output_format.id if step.output_format else None,
+        status=record.status,
+        error=record.error_code,
+        fallback=record.fallback,
+        attempts=record.attempts,
+        seconds=round(record.seconds, 6),
+    )

@@ -1,0 +1,203 @@
+"""What a prompt or a reply must be. Pure: text and declarations in, findings out. Nothing here knows pytest or an application."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+
+import jsonschema_rs
+
+from gonogo.grammar import Grammar, ParsedPrompt
+from gonogo.model import Finding, FormatTemplate, Json, Step
+
+__all__ = ["inputs_mapped", "reply_conforms", "same_text", "sections_in_order", "templates_verbatim", "text_difference"]
+
+_EXCERPT = 160
+
+
+def excerpt(text: str, length: int = _EXCERPT) -> str:
+    """A text as a sentence can quote it: on one line, cut in the middle where it is long."""
+    if len(text) > length:
+        half = length // 2
+        text = f"{text[:half]} … {text[-half:]}"
+    return repr(text)
+
+
+def text_difference(expected: str, found: str, before: str = "expected", after: str = "found") -> str:
+    """Unified diff of two texts; empty where they are equal."""
+    return "\n".join(difflib.unified_diff(expected.splitlines(), found.splitlines(), before, after, lineterm="", n=2))
+
+
+def same_text(check: str, what: str, expected: str, found: str) -> Finding:
+    """Whether two texts are equal to the byte; the diff where they are not."""
+    if expected == found:
+        return Finding(check, True, f"{what} is equal to the byte")
+    place = next((i for i, (a, b) in enumerate(zip(expected, found, strict=False)) if a != b), min(len(expected), len(found)))
+    around = slice(max(0, place - 20), place + 40)
+    return Finding(
+        check,
+        False,
+        f"{what} differs at character {place}: expected {excerpt(expected[around])}, found {excerpt(found[around])}",
+        text_difference(expected, found),
+    )
+
+
+def sections_in_order(text: str, grammar: Grammar) -> Finding:
+    """Every section stands in the prompt once, in the declared order, none of them empty, nothing before the first."""
+    check = "sections"
+    parsed = grammar.parse(text)
+    if parsed.headings != grammar.sections:
+        absent = [section for section in grammar.sections if section not in parsed.headings]
+        repeated = sorted({section for section in parsed.headings if parsed.headings.count(section) > 1})
+        reason = (
+            f"section {', '.join(absent)} is missing"
+            if absent
+            else f"section {', '.join(repeated)} stands more than once"
+            if repeated
+            else f"sections stand in the order {', '.join(parsed.headings)}, not {', '.join(grammar.sections)}"
+        )
+        return Finding(check, False, reason, text)
+    empty = [section for section, body in parsed.as_mapping().items() if not body.strip()]
+    if empty:
+        return Finding(check, False, f"section {', '.join(empty)} is empty", text)
+    if parsed.preamble:
+        return Finding(check, False, f"text stands before the first section: {excerpt(parsed.preamble)}", text)
+    return Finding(check, True, f"{len(parsed.headings)} sections, in order, none empty")
+
+
+def templates_verbatim(text: str, step: Step, grammar: Grammar) -> Iterator[Finding]:
+    """Both templates' instructions and descriptions stand verbatim in their sections, in the declared order.
+
+    The input template in the first section (after the system prompt), the output template in the last.
+    """
+    parsed = grammar.parse(text)
+    first, last = grammar.sections[0], grammar.sections[-1]
+    yield _stand_in_order(parsed, first, "input template", step.input_format)
+    yield _stand_in_order(parsed, last, "output template", step.output_format)
+
+
+def _stand_in_order(parsed: ParsedPrompt, section: str, what: str, template: FormatTemplate) -> Finding:
+    check = "format-templates"
+    body = parsed.body(section)
+    if body is None:
+        return Finding(check, False, f"there is no section {section} that the {what} {template.id} could stand in")
+    position = 0
+    for part, value in (("instructions", template.llm_instructions.strip()), ("description", template.description.strip())):
+        found = body.find(value, position)
+        if found < 0:
+            elsewhere = " (it stands there, but in the wrong order)" if value in body else ""
+            return Finding(
+                check,
+                False,
+                f"{section} does not hold the {part} of the {what} {template.id}{elsewhere}: {excerpt(value)}",
+                text_difference(value, body),
+            )
+        position = found + len(value)
+    return Finding(check, True, f"{what} {template.id} stands verbatim in {section}")
+
+
+def inputs_mapped(text: str, step: Step, inputs: Mapping[str, str], grammar: Grammar) -> Iterator[Finding]:
+    """Every input that is not empty is exactly one entry, equal after unescaping; references are resolved; nothing else.
+
+    Gives a finding on the prompts' own texts (system and task prompt, references resolved once) and one on the entries.
+    """
+    parsed = grammar.parse(text)
+    first = grammar.sections[0]
+    expected = grammar.resolve(step.system_prompt.strip(), inputs)
+    yield _begins_with(parsed, first, "system prompt", expected)
+    body = parsed.body(grammar.inputs)
+    if body is None:
+        yield Finding("inputs", False, f"there is no section {grammar.inputs} that inputs could stand in")
+        return
+    task = grammar.resolve(step.task_prompt.strip(), inputs)
+    yield _begins_with(parsed, grammar.inputs, "task prompt", task)
+    rest = body[len(task) :] if body.startswith(task) else body
+    yield _entries(rest, step, inputs, grammar)
+
+
+def _begins_with(parsed: ParsedPrompt, section: str, what: str, expected: str) -> Finding:
+    body = parsed.body(section) or ""
+    if body.startswith(expected):
+        return Finding("placeholders", True, f"the {what} stands in {section} with its references resolved once")
+    return Finding(
+        "placeholders",
+        False,
+        f"{section} does not begin with the {what}, its references resolved once: {_first_difference(expected, body)}",
+        text_difference(expected, body),
+    )
+
+
+def _first_difference(expected: str, found: str) -> str:
+    for number, (one, other) in enumerate(zip(expected.splitlines(), found.splitlines(), strict=False), start=1):
+        if one != other:
+            return f"line {number} should be {excerpt(one)} and is {excerpt(other)}"
+    return f"it ends after line {len(found.splitlines())}"
+
+
+def _entries(body: str, step: Step, inputs: Mapping[str, str], grammar: Grammar) -> Finding:
+    check = "inputs"
+    entries, loose = grammar.entries(body, [one.name for one in step.inputs])
+    expected = grammar.expected_entries(step, inputs)
+    by_name: dict[str, list[str]] = {}
+    for entry in entries:
+        by_name.setdefault(entry.name, []).append(entry.value)
+    problems = []
+    for name, value in expected:
+        found = by_name.pop(name, [])
+        if not found:
+            problems.append(f"the input {name!r} is left out")
+        elif len(found) > 1:
+            problems.append(f"the input {name!r} stands there {len(found)} times")
+        elif found[0] != value:
+            problems.append(f"the input {name!r} is not equal after unescaping: {same_text(check, 'it', value, found[0]).reason}")
+    problems.extend(f"{name!r} stands there, but the post has nothing for it" for name in by_name)
+    problems.extend(f"a line in column 0 belongs to no input: {excerpt(line)}" for line in loose[:3])
+    names = [name for name, _ in expected]
+    if not problems and [entry.name for entry in entries] != names:
+        problems.append(f"the inputs stand in the order {[entry.name for entry in entries]}, not {names}")
+    if problems:
+        return Finding(check, False, "; ".join(problems), body)
+    return Finding(check, True, f"{len(entries)} inputs, each exactly once and equal after unescaping")
+
+
+@lru_cache(maxsize=64)
+def _validator(schema: str) -> jsonschema_rs.Validator:
+    return jsonschema_rs.validator_for(json.loads(schema))
+
+
+def reply_conforms(text: str, template: FormatTemplate) -> Finding:
+    """Whether a reply is what its output format asks for, also inside a Markdown fence or after a preamble."""
+    check = "reply"
+    value: Json
+    if template.is_plain_text:
+        value = text.strip()
+    else:
+        found, value = _json_in(text)
+        if not found:
+            return Finding(check, False, f"the reply holds no JSON: {excerpt(text)}", text)
+    validator = _validator(json.dumps(dict(template.schema), sort_keys=True))
+    error = next(iter(validator.iter_errors(value)), None)
+    if error is None:
+        return Finding(check, True, f"the reply conforms to {template.id}")
+    place = "/".join(str(part) for part in error.instance_path) or "the whole"
+    return Finding(check, False, f"the reply does not conform to {template.id}: {place}: {excerpt(error.message)}", text)
+
+
+def _json_in(text: str) -> tuple[bool, Json]:
+    """The JSON value of a reply: the whole of it, else a fenced block, else the first array or object that is whole."""
+    fenced = re.findall(r"```[A-Za-z]*[ \t]*\r?\n(.*?)```", text, flags=re.DOTALL)
+    for candidate in (text, *fenced):
+        try:
+            return True, json.loads(candidate)
+        except ValueError:
+            continue
+    decoder = json.JSONDecoder()
+    for match in re.finditer(r"[\[{]", text):
+        try:
+            return True, decoder.raw_decode(text, match.start())[0]
+        except ValueError:
+            continue
+    return False, None

@@ -1,0 +1,227 @@
+"""The success criteria as they were signed: ``acceptance/criteria.toml``, the only place where thresholds stand."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TypeVar
+
+from gonogo.documents import Section, read_toml
+from gonogo.errors import DefinitionError, StatisticsError
+from gonogo.grammar import Grammar
+from gonogo.model import Ability, Claim, Json, Level, Phase
+from gonogo.statistics import Limit
+
+__all__ = ["Criteria", "Criterion", "Measure", "Statistic", "load_criteria"]
+
+_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_Word = TypeVar("_Word", bound=enum.StrEnum)
+
+
+class Statistic(enum.StrEnum):
+    """How the samples of a measure become one figure with a bound."""
+
+    PROPORTION = "proportion"
+    QUANTILE = "quantile"
+    MEDIAN = "median"
+    MAXIMUM = "maximum"
+
+
+class Scope(enum.StrEnum):
+    """Whether a criterion (or a measure) is claimed for each step or once for the whole run."""
+
+    STEP = "step"
+    RUN = "run"
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A sample, the statistic taken of it, and the limit that its whole confidence bound must keep."""
+
+    sample: str
+    statistic: Statistic
+    go: Limit
+    unit: str
+    scope: Scope
+    confidence: float = 0.95
+    quantile: float | None = None
+    minimum: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """One success criterion. ``levels`` says what each phase asks; ``synthetic`` what replies that no model gave can show."""
+
+    id: str
+    title: str
+    group: str
+    scopes: tuple[Scope, ...]
+    needs: tuple[Ability, ...]
+    levels: Mapping[Phase, Level]
+    synthetic: Level | None
+    every_case: bool
+    measured: bool
+    computed: bool
+    measures: tuple[Measure, ...]
+    parameters: Mapping[str, Json]
+
+    def number(self, name: str) -> float:
+        """A number among the parameters.
+
+        Raises:
+            DefinitionError: it is missing or no number.
+        """
+        value = self.parameters.get(name)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise DefinitionError(
+                f"criteria.toml: criterion {self.id!r}: parameters.{name} = {value!r} is not a number; write one, its suite asks for it"
+            )
+        return float(value)
+
+    def integer(self, name: str) -> int:
+        """A whole number among the parameters.
+
+        Raises:
+            DefinitionError: it is missing or no whole number.
+        """
+        value = self.number(name)
+        if value != int(value):
+            raise DefinitionError(f"criteria.toml: criterion {self.id!r}: parameters.{name} = {value!r} is not a whole number")
+        return int(value)
+
+    def level(self, phase: Phase, *, synthetic: bool) -> Level:
+        """What the phase asks, given whether replies come from recordings that no model gave."""
+        level = self.levels[phase]
+        if synthetic and self.synthetic is not None and level is Level.REQUIRED:
+            return self.synthetic
+        return level
+
+    def claims(self, steps: Iterable[str]) -> tuple[Claim, ...]:
+        """The claims that a run owes for this criterion, given the ids of its steps."""
+        owed: list[Claim] = []
+        if Scope.STEP in self.scopes:
+            owed.extend(Claim(self.id, step) for step in steps)
+        if Scope.RUN in self.scopes:
+            owed.append(Claim(self.id))
+        return tuple(owed)
+
+
+@dataclass(frozen=True, slots=True)
+class Criteria:
+    """All criteria in the order of the file, and the grammar of prompts."""
+
+    criteria: tuple[Criterion, ...]
+    grammar: Grammar
+
+    def __getitem__(self, criterion: str) -> Criterion:
+        for one in self.criteria:
+            if one.id == criterion:
+                return one
+        raise KeyError(criterion)
+
+    def __contains__(self, criterion: object) -> bool:
+        return any(one.id == criterion for one in self.criteria)
+
+
+def load_criteria(path: Path, *, root: Path | None = None) -> Criteria:
+    """Load and validate criteria.toml.
+
+    Raises:
+        DefinitionError: malformed, an unknown word, a duplicate id, or a limit that is none.
+    """
+    section = Section.of(read_toml(path, root=root))
+    if section.integer("version") != 1:
+        section.fail("version", f"{section.data['version']!r} is not a version that this gonogo reads; write 1")
+    grammar = _grammar(section.section("prompt"))
+    found: dict[str, Criterion] = {}
+    for entry in section.sections("criterion"):
+        criterion = _criterion(entry)
+        if criterion.id in found:
+            entry.fail("id", f"the criterion {criterion.id!r} stands here a second time; remove one or give it another id")
+        found[criterion.id] = criterion
+    section.finish()
+    if not found:
+        section.fail("criterion", "there is no criterion; write at least one [[criterion]]")
+    return Criteria(tuple(found.values()), grammar)
+
+
+def _grammar(prompt: Section) -> Grammar:
+    defaults = {name: Grammar.__dataclass_fields__[name].default for name in ("heading", "separator", "continuation", "placeholder")}
+    texts = {}
+    for name, default in defaults.items():
+        value = prompt.value(name, name) if prompt.has(name) else default
+        if not isinstance(value, str) or not value:
+            prompt.fail(name, f"{value!r} is not a text; write for example {name} = {default!r}")
+        texts[name] = value
+    try:
+        grammar = Grammar(sections=prompt.texts("sections"), inputs=prompt.text("inputs", example="TASK"), **texts)
+    except DefinitionError as error:
+        prompt.fail(None, str(error))
+    prompt.finish()
+    return grammar
+
+
+def _criterion(entry: Section) -> Criterion:
+    criterion_id = entry.text("id", example="prompt-structure")
+    if not _ID.fullmatch(criterion_id):
+        entry.fail("id", f"{criterion_id!r} is not an id; write lower-case words joined by hyphens")
+    levels = [level.value for level in Level]
+    scopes = tuple(_word(entry, "per", word, Scope) for word in entry.texts("per"))
+    if not scopes:
+        entry.fail("per", "the list is empty; write ['step'], ['run'] or both")
+    measures = tuple(_measure(one, scopes) for one in entry.sections("measure", default=()))
+    criterion = Criterion(
+        id=criterion_id,
+        title=entry.text("title"),
+        group=entry.text("group"),
+        scopes=scopes,
+        needs=tuple(_word(entry, "needs", word, Ability) for word in entry.texts("needs", default=())),
+        levels=MappingProxyType({phase: Level(entry.choice(phase.value, levels)) for phase in Phase}),
+        synthetic=Level(entry.choice("synthetic", levels)) if entry.has("synthetic") else None,
+        every_case=entry.flag("every_case", default=False),
+        measured=entry.flag("measured", default=False),
+        computed=entry.flag("computed", default=False),
+        measures=measures,
+        parameters=MappingProxyType(entry.mapping("parameters", default={})),
+    )
+    entry.finish()
+    return criterion
+
+
+def _word(section: Section, key: str, word: str, words: type[_Word]) -> _Word:
+    try:
+        return words(word)
+    except ValueError:
+        section.fail(key, f"{word!r} is not one of {', '.join(one.value for one in words)}")
+
+
+def _measure(section: Section, scopes: tuple[Scope, ...]) -> Measure:
+    statistic = Statistic(section.choice("statistic", [one.value for one in Statistic]))
+    text = section.text("go", example="'< 0.001'")
+    try:
+        limit = Limit.parse(text)
+    except StatisticsError as error:
+        section.fail("go", str(error))
+    quantile = section.number("quantile", low=0.0, high=1.0) if statistic is Statistic.QUANTILE else None
+    if quantile in (0.0, 1.0):
+        section.fail("quantile", f"{quantile!r} is no quantile; write a number between 0 and 1 such as 0.99")
+    confidence = section.number("confidence", default=0.95, low=0.5, high=1.0)
+    if confidence == 1.0:
+        section.fail("confidence", "no sample gives certainty; write a number below 1 such as 0.95")
+    scope = Scope(section.choice("per", [one.value for one in scopes], default=scopes[0].value))
+    measure = Measure(
+        sample=section.text("sample"),
+        statistic=statistic,
+        go=limit,
+        unit=section.text("unit", example="s"),
+        scope=scope,
+        confidence=confidence,
+        quantile=quantile,
+        minimum=section.integer("minimum", default=1, low=1),
+    )
+    section.finish()
+    return measure

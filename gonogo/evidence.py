@@ -1,0 +1,174 @@
+"""The ledger: append-only JSON lines, one shard per process that gathers evidence."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from gonogo.errors import EvidenceError
+from gonogo.model import Claim, Collected, Ended, Evidence, Finding, Gap, Judged, Json, Outcome, Sampled
+
+__all__ = ["Shard", "ShardContent", "decode", "encode", "read_shard"]
+
+VERSION = 1
+
+
+def encode(record: Evidence) -> dict[str, Json]:
+    """A record as plain data.
+
+    Raises:
+        EvidenceError: a sample holds NaN or an infinity, which is an error and never a measurement.
+    """
+    if isinstance(record, Collected):
+        return {
+            "kind": "collected",
+            "claims": [[claim.criterion, claim.step] for claim in record.claims],
+            "deselected": record.deselected,
+        }
+    data: dict[str, Json] = {"criterion": record.claim.criterion, "step": record.claim.step}
+    match record:
+        case Judged(case=case, finding=finding):
+            data |= {"kind": "finding", "case": case, "check": finding.check, "ok": finding.ok, "reason": finding.reason}
+            if finding.detail:
+                data["detail"] = finding.detail
+        case Sampled():
+            for index, value in enumerate(record.values):
+                if not math.isfinite(value):
+                    raise EvidenceError(
+                        f"sample {record.name!r} of {record.claim} holds {value!r} at index {index}; a measurement is a finite number"
+                    )
+            data |= {
+                "kind": "sample",
+                "case": record.case,
+                "name": record.name,
+                "unit": record.unit,
+                "values": list(record.values),
+            }
+        case Gap():
+            data |= {"kind": "gap", "case": record.case, "reason": record.reason}
+            if record.detail:
+                data["detail"] = record.detail
+        case Ended():
+            data |= {
+                "kind": "ended",
+                "outcome": record.outcome.value,
+                "reason": record.reason,
+                "item": record.item,
+                "seconds": record.seconds,
+            }
+    return data
+
+
+def decode(data: Mapping[str, Any]) -> Evidence:
+    """The record that ``encode`` wrote.
+
+    Raises:
+        KeyError, TypeError, ValueError: the data is nothing that ``encode`` writes.
+    """
+    decoders: dict[str, Callable[[Claim], Evidence]] = {
+        "finding": lambda claim: Judged(
+            claim, data["case"], Finding(data["check"], _true_or_false(data["ok"]), data["reason"], data.get("detail", ""))
+        ),
+        "sample": lambda claim: Sampled(
+            claim, data["name"], data["unit"], tuple(_finite(value) for value in data["values"]), data["case"]
+        ),
+        "gap": lambda claim: Gap(claim, data["case"], data["reason"], data.get("detail", "")),
+        "ended": lambda claim: Ended(claim, Outcome(data["outcome"]), data["reason"], data["item"], data["seconds"]),
+    }
+    if data["kind"] == "collected":
+        return Collected(tuple(Claim(criterion, step) for criterion, step in data["claims"]), data["deselected"])
+    return decoders[data["kind"]](Claim(data["criterion"], data["step"]))
+
+
+def _true_or_false(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"ok is {value!r}, not true or false")
+    return value
+
+
+def _finite(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{value!r} is not a finite number")
+    return value
+
+
+class Shard:
+    """One process's part of the ledger. Each record is on disk, whole, when ``append`` returns."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file: IO[str] = path.open("x", encoding="utf-8", newline="\n")
+        self._write({"kind": "shard", "version": VERSION})
+
+    def append(self, record: Evidence) -> None:
+        """Add a record.
+
+        Raises:
+            EvidenceError: the record holds a value that is none (NaN); nothing is written then.
+        """
+        self._write(encode(record))
+
+    def _write(self, data: Mapping[str, Json]) -> None:
+        # ensure_ascii keeps lone surrogates and control characters of hostile inputs out of the file's bytes
+        self._file.write(json.dumps(data, allow_nan=False) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+@dataclass(frozen=True, slots=True)
+class ShardContent:
+    """What a shard holds; ``torn`` says that the process died while it wrote the last line."""
+
+    name: str
+    records: tuple[Evidence, ...]
+    torn: bool
+
+
+def read_shard(path: Path) -> ShardContent:
+    """Read one shard.
+
+    Raises:
+        EvidenceError: a line other than an unfinished last one is no record.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise EvidenceError(f"{path.name}: cannot be read as a shard of evidence: {error}; the run is damaged") from error
+    lines = text.split("\n")
+    torn = lines.pop() != ""
+    records: list[Evidence] = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            data = json.loads(line, parse_constant=_refuse_constant)
+            if number == 1:
+                if data != {"kind": "shard", "version": VERSION}:
+                    raise ValueError(f"the first line is {line!r}, not the head of a shard of version {VERSION}")
+                continue
+            records.append(decode(data))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise EvidenceError(
+                f"{path.name}:{number}: no record of evidence ({type(error).__name__}: {error}); the run is damaged, run it again"
+            ) from error
+    if not lines:
+        torn = True
+    return ShardContent(path.stem, tuple(records), torn)
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a number that evidence may hold")
+
+
+def by_claim(records: Iterable[Evidence]) -> dict[Claim, list[Evidence]]:
+    """The records of each claim, in the order they were written."""
+    found: dict[Claim, list[Evidence]] = {}
+    for record in records:
+        if not isinstance(record, Collected):
+            found.setdefault(record.claim, []).append(record)
+    return found

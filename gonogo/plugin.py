@@ -1,0 +1,371 @@
+"""The pytest plugin: options, fixtures, hooks. An adapter; what it decides is decided in modules that never heard of pytest.
+
+It is active where an argument of pytest lies inside the ini value ``gonogo_suites``, and inert everywhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gonogo.collector import Collector, NotASuite
+from gonogo.criteria import Criterion
+from gonogo.documents import closest
+from gonogo.errors import GonogoError
+from gonogo.evidence import Shard
+from gonogo.gathering import ClaimEvidence
+from gonogo.grammar import Grammar
+from gonogo.latency import Stopwatch
+from gonogo.model import Case, Claim, Outcome, Phase, Step
+from gonogo.project import Project
+from gonogo.report import allure as allure_report
+from gonogo.report.terminal import render
+from gonogo.rundown import Rundown, begin_run, exit_status
+from gonogo.runs import RunDirectory
+from gonogo.workbench import Definitions, Llm, Target, Workbench, load_definitions
+
+_PHASES = (Phase.PRE.value, Phase.NIGHTLY.value)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options of a run, validated."""
+
+    phase: Phase
+    baseline: Path | None
+    report: Path | None
+    measured_run: Path | None
+    suites: tuple[Path, ...]
+
+
+class Hooks:
+    """The hooks that gonogo asks for."""
+
+    @pytest.hookspec(firstresult=True)
+    def pytest_gonogo_project(self) -> Project | None:
+        """Return the ``gonogo.Project`` that is judged. Written in the conftest.py at the root of a project."""
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Make ``pytest_gonogo_project`` known."""
+    pluginmanager.add_hookspecs(Hooks)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options and their ini twins."""
+    group = parser.getgroup("gonogo", "gonogo: go/no-go acceptance of the part of an application that builds prompts")
+    group.addoption("--gonogo-phase", choices=_PHASES, help="Phase of the run: what criteria.toml requires in it is owed. Default: pre.")
+    group.addoption("--gonogo-baseline", metavar="PATH", help="Folder of the previous release, instead of the one that conftest.py names.")
+    group.addoption("--gonogo-report", metavar="DIR", help="Folder that the run is written to. Default: the project's reports folder.")
+    group.addoption("--gonogo-measured-run", metavar="RUN", help=_HIDDEN)
+    parser.addini("gonogo_suites", "Folders of acceptance suites; gonogo is active where an argument lies inside one.", "paths", [])
+    parser.addini("gonogo_phase", "Twin of --gonogo-phase.", default=Phase.PRE.value)
+    parser.addini("gonogo_baseline", "Twin of --gonogo-baseline.", default="")
+    parser.addini("gonogo_report", "Twin of --gonogo-report.", default="")
+
+
+_HIDDEN = "Used by gonogo itself for its serial, measured pass: add a shard to this run and judge nothing."
+
+
+def _settings(config: pytest.Config) -> Settings:
+    phase = config.getoption("--gonogo-phase") or config.getini("gonogo_phase")
+    if phase not in _PHASES:
+        raise pytest.UsageError(f"gonogo_phase = {phase!r} is not a phase{closest(phase, _PHASES)}; write one of {', '.join(_PHASES)}")
+
+    def path(option: str) -> Path | None:
+        value = config.getoption(f"--gonogo-{option}") or config.getini(f"gonogo_{option}")
+        return (config.invocation_params.dir / value).resolve() if value else None
+
+    measured = config.getoption("--gonogo-measured-run")
+    return Settings(
+        Phase(phase), path("baseline"), path("report"), Path(measured) if measured else None, tuple(config.getini("gonogo_suites"))
+    )
+
+
+def _is_active(config: pytest.Config, suites: Sequence[Path]) -> bool:
+    base = config.invocation_params.dir
+    arguments = [(base / argument.split("::", 1)[0]).resolve() for argument in config.args]
+    return any(argument.is_relative_to(suite.resolve()) for argument in arguments for suite in suites)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Register what this process does in a run: gather evidence, lead the run, or both."""
+    config.addinivalue_line("markers", "criterion(id): the success criterion of criteria.toml that a test is evidence for")
+    settings = _settings(config)
+    worker = getattr(config, "workerinput", None)
+    if not _is_active(config, settings.suites) or config.option.collectonly or config.option.help or config.option.version:
+        return
+    try:
+        _activate(config, settings, worker)
+    except GonogoError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def _activate(config: pytest.Config, settings: Settings, worker: dict[str, Any] | None) -> None:
+    project: Project | None = config.hook.pytest_gonogo_project()
+    if project is None:
+        raise pytest.UsageError(
+            "gonogo: no conftest.py says what is judged; write pytest_gonogo_project() in the conftest.py next to pytest.ini"
+        )
+    if settings.baseline is not None:
+        project = project.with_baseline(settings.baseline)
+    workbench = Workbench(load_definitions(project))
+    leads = worker is None and settings.measured_run is None
+    if leads:
+        rundown = begin_run(workbench, settings.phase, reports=settings.report or project.reports)
+        config.pluginmanager.register(Leader(config, rundown), "gonogo-leader")
+        run, name = rundown.directory.path, "main"
+    elif worker is not None:
+        run, name = Path(worker["gonogo_run"]), str(worker["workerid"])
+    else:
+        assert settings.measured_run is not None
+        run, name = settings.measured_run, "measured"
+    if leads and not getattr(config.option, "allure_report_dir", None):
+        config.option.allure_report_dir = str(run / "allure-results")
+    info = RunDirectory(run).info()
+    collector = Collector(info.id, info.facts, Shard(run / "shards" / f"{name}.jsonl"), measured_pass=name == "measured")
+    config.pluginmanager.register(Gatherer(collector, workbench), "gonogo-gatherer")
+
+
+class Leader:
+    """Leads a run: begins it, has the measured claims run when everybody else has stopped, judges and reports."""
+
+    def __init__(self, config: pytest.Config, rundown: Rundown) -> None:
+        self._config = config
+        self._rundown = rundown
+        self._measured: list[str] = []
+
+    def pytest_report_header(self) -> str:
+        """Say what is judged."""
+        return self._rundown.headline
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell an xdist worker which run it works for."""
+        node.workerinput["gonogo_run"] = str(self._rundown.directory.path)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """Take from an xdist worker which measured items it left out."""
+        output = getattr(node, "workeroutput", None) or {}
+        self.leave_for_later(output.get("gonogo_measured", []))
+
+    def leave_for_later(self, items: Sequence[str]) -> None:
+        """Remember measured items; every worker names the same ones."""
+        self._measured = list(dict.fromkeys([*self._measured, *items]))
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None]:
+        """Run the measured pass, judge, and set the exit status. Status 2 to 4 of pytest stay as they are."""
+        gatherer = self._config.pluginmanager.get_plugin("gonogo-gatherer")
+        self.leave_for_later(gatherer.collector.left_out)
+        gatherer.finish()
+        yield
+        interrupted = exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR)
+        if self._measured and not interrupted:
+            self._say(f"gonogo: measuring {len(self._measured)} claims, one after the other, in a process of their own")
+            self._rundown.measure(self._measured, self._pytest_arguments())
+        verdict = self._rundown.judge(Path(self._config.option.allure_report_dir) if self._allure_is_on() else None)
+        if not interrupted:
+            session.exitstatus = exit_status(verdict.status)
+
+    def _allure_is_on(self) -> bool:
+        return self._config.pluginmanager.hasplugin("allure_pytest") and bool(getattr(self._config.option, "allure_report_dir", None))
+
+    def _pytest_arguments(self) -> list[str]:
+        arguments = [f"--rootdir={self._config.rootpath}", f"--gonogo-phase={self._rundown.phase.value}"]
+        if self._config.inipath is not None:
+            arguments.append(f"--config-file={self._config.inipath}")
+        if baseline := self._config.getoption("--gonogo-baseline"):
+            arguments.append(f"--gonogo-baseline={(self._config.invocation_params.dir / baseline).resolve()}")
+        if self._allure_is_on():
+            arguments.append(f"--alluredir={self._config.option.allure_report_dir}")
+        return arguments
+
+    def _say(self, line: str) -> None:
+        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            reporter.write_line("")
+            reporter.write_line(line)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print the verdict table."""
+        if self._rundown.verdict is not None:
+            width = terminalreporter._tw.fullwidth
+            terminalreporter.write_line("")
+            document = self._rundown.directory.read_json("verdict.json")
+            terminalreporter.write(render(document, self._rundown.directory.path, width=width, color=terminalreporter._tw.hasmarkup))
+
+
+class Gatherer:
+    """Runs items and writes their evidence into this process's shard."""
+
+    def __init__(self, collector: Collector, workbench: Workbench) -> None:
+        self.collector = collector
+        self.workbench = workbench
+
+    @property
+    def _definitions(self) -> Definitions:
+        return self.workbench.definitions
+
+    def _criterion_of(self, node: pytest.Item | pytest.Function) -> Criterion | None:
+        marker = node.get_closest_marker("criterion")
+        if marker is None:
+            return None
+        criteria = self._definitions.criteria
+        if len(marker.args) != 1 or marker.args[0] not in criteria:
+            known = [one.id for one in criteria.criteria]
+            near = closest(str(marker.args[0]), known) if marker.args else ""
+            raise pytest.UsageError(f"{node.nodeid}: criterion{marker.args!r} names none of criteria.toml{near}; write one of {', '.join(known)}")
+        return criteria[marker.args[0]]
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """One item per step for every test that asks for ``step``."""
+        if "step" in metafunc.fixturenames and metafunc.definition.get_closest_marker("criterion"):
+            metafunc.parametrize("step", [step.id for step in self._definitions.workflow.steps], indirect=True)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Keep the items of this pass, and note which claims were collected."""
+        for item in items:
+            criterion = self._criterion_of(item)
+            if criterion is None:
+                continue
+            parameters: dict[str, object] = getattr(getattr(item, "callspec", None), "params", {})
+            step = parameters.get("step")
+            if step is not None and not isinstance(step, str):
+                continue  # the empty parameter set of a workflow without steps
+            try:
+                self.collector.take(item.nodeid, Claim(criterion.id, step), criterion)
+            except NotASuite as error:
+                raise pytest.UsageError(str(error)) from error
+        items[:] = [item for item in items if self.collector.runs_now(item.nodeid)]
+        self.collector.note_collected()
+
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        """Count what a selection left out."""
+        self.collector.deselected += len(items)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Open the evidence of an item's claim, and close it with the item's outcome."""
+        claim = self.collector.claims.get(item.nodeid)
+        if claim is None:
+            return (yield)
+        self.collector.begin(item.nodeid)
+        try:
+            return (yield)
+        finally:
+            self.collector.end()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Give the item its place in the Allure report."""
+        claim = self.collector.claims.get(item.nodeid)
+        if claim is not None:
+            criterion = self._definitions.criteria[claim.criterion]
+            step = self._definitions.workflow.step(claim.step) if claim.step else None
+            allure_report.label_item(self.collector.run_id, criterion, claim, step)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None]:
+        """Let failing findings fail the item, all of them in one message."""
+        yield
+        if item.nodeid in self.collector.claims:
+            self.collector.current.conclude()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Note how each stage of the item ended, by the type of its exception."""
+        report = yield
+        if item.nodeid in self.collector.claims:
+            error = call.excinfo.value if call.excinfo else None
+            if report.skipped or hasattr(report, "wasxfail"):
+                reason = getattr(report, "wasxfail", None) or (str(error) if error else "skipped")
+                self.collector.note(Outcome.SKIPPED, reason, report.duration)
+            elif error is None:
+                self.collector.note(Outcome.PASSED, "", report.duration)
+            else:
+                self.collector.current.note_error(error, report.duration)
+            if report.when == "call":
+                allure_report.attach_evidence(self.collector.attachments())
+        return report
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """An xdist worker tells the leader what it left out."""
+        output = getattr(session.config, "workeroutput", None)
+        if output is not None:
+            output["gonogo_measured"] = list(self.collector.left_out)
+            self.finish()
+
+    def finish(self) -> None:
+        """End workers and close the shard."""
+        self.workbench.close()
+        self.collector.close()
+
+    def pytest_unconfigure(self) -> None:
+        """The measured pass ends here."""
+        self.finish()
+
+    @pytest.fixture
+    def step(self, request: pytest.FixtureRequest) -> Step:
+        """The step that this item is about."""
+        return self._definitions.workflow.step(request.param)
+
+    @pytest.fixture
+    def cases(self, request: pytest.FixtureRequest) -> tuple[Case, ...]:
+        """The recorded cases of the item's step; of all steps where the item is about the whole."""
+        workflow = self._definitions.workflow
+        if "step" in request.fixturenames:
+            step: Step = request.getfixturevalue("step")
+            return workflow.cases_of(step.id)
+        return tuple(case for step in workflow.steps for case in workflow.cases_of(step.id))
+
+    @pytest.fixture
+    def definitions(self) -> Definitions:
+        """Everything that people wrote: project, criteria, workflow, recordings."""
+        return self._definitions
+
+    @pytest.fixture
+    def grammar(self) -> Grammar:
+        """The declared form of a prompt."""
+        return self._definitions.criteria.grammar
+
+    @pytest.fixture
+    def criterion(self, request: pytest.FixtureRequest) -> Criterion:
+        """The criterion that this item is evidence for, with its parameters."""
+        found = self._criterion_of(request.node)
+        assert found is not None
+        return found
+
+    @pytest.fixture
+    def candidate(self) -> Target:
+        """The release under judgement."""
+        return self.workbench.candidate
+
+    @pytest.fixture
+    def baseline(self) -> Target:
+        """The previous release."""
+        return self.workbench.baseline
+
+    @pytest.fixture
+    def llm(self) -> Llm:
+        """The recorded-response LLM of the candidate."""
+        return self.workbench.llm(self.workbench.candidate)
+
+    @pytest.fixture
+    def evidence(self, request: pytest.FixtureRequest) -> ClaimEvidence:
+        """Where findings and samples of this item's claim go."""
+        return self.collector.current
+
+    @pytest.fixture
+    def stopwatch(self, request: pytest.FixtureRequest) -> Iterator[Stopwatch]:
+        """pytest-benchmark with the release worker's own clock: what is timed is the call there, not the way to it."""
+        watch = Stopwatch(self.workbench.candidate.open_worker())
+        request.node.add_marker(pytest.mark.benchmark(timer=watch.clock, disable_gc=False))
+        yield watch

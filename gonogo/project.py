@@ -1,0 +1,113 @@
+"""What is judged: the wiring that a conftest.py returns from ``pytest_gonogo_project``."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from gonogo.errors import DefinitionError
+from gonogo.model import Json
+
+__all__ = ["Project", "Release", "find_project"]
+
+
+@dataclass(frozen=True)
+class Release:
+    """One release of the application, as a release worker opens it.
+
+    Attributes:
+        version: what people call it; also the folder of its recordings.
+        adapter: ``file.py:function`` or ``package.module:function``; the function takes a ``WorkerContext`` and returns an
+            ``Adapter``.
+        tree: the folder that holds the release's packages; put first on the worker's path.
+        packages: the packages that must come from this release and from nowhere else.
+        overlay: files laid over a copy of the packages, or none.
+        options: plain data for the adapter.
+        network: hosts that the release may reach besides its stub, such as a database's.
+    """
+
+    version: str
+    adapter: str
+    tree: Path
+    packages: tuple[str, ...] = ()
+    overlay: Path | None = None
+    options: Mapping[str, Json] = field(default_factory=dict)
+    network: tuple[str, ...] = ()
+
+    def laid_out(self, scratch: Path) -> Release:
+        """This release as a plain folder: itself, or a copy of its packages with the overlay laid over it.
+
+        Raises:
+            DefinitionError: a package or the overlay is not there.
+        """
+        for package in self.packages:
+            if not (self.tree / package).exists():
+                raise DefinitionError(f"release {self.version}: there is no {package!r} in {self.tree}; correct tree or packages")
+        if self.overlay is None:
+            return self
+        if not self.overlay.is_dir():
+            raise DefinitionError(f"release {self.version}: the overlay {self.overlay} is no folder; correct the path")
+        tree = scratch / f"release-{self.version}"
+        for package in self.packages:
+            shutil.copytree(self.tree / package, tree / package, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(self.overlay, tree, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        return replace(self, tree=tree, overlay=None)
+
+
+@dataclass(frozen=True)
+class Project:
+    """A candidate, the release before it, and the files that say what is replayed and what is asked."""
+
+    root: Path
+    candidate: Release
+    baseline: Release | None
+    criteria: Path
+    workflows: Path
+    cases: Path
+    recordings: Path
+    reports: Path
+
+    def recordings_of(self, release: Release) -> Path:
+        """The folder of a release's recordings."""
+        return self.recordings / release.version
+
+    def with_baseline(self, tree: Path) -> Project:
+        """The same project with the previous release taken from a folder that holds its packages.
+
+        Raises:
+            DefinitionError: the folder does not hold them.
+        """
+        wanted = self.baseline or self.candidate
+        if not tree.is_dir():
+            raise DefinitionError(f"--gonogo-baseline {tree}: no such folder; give the folder that holds {', '.join(wanted.packages)}")
+        if all((tree / package / "__init__.py").is_file() for package in wanted.packages):
+            return replace(self, baseline=replace(wanted, tree=tree, overlay=None))
+        return replace(self, baseline=replace(wanted, overlay=tree))
+
+
+def find_project(folder: Path) -> Project:
+    """The project that the conftest.py of a folder describes, for the command line.
+
+    Raises:
+        DefinitionError: there is no conftest.py, or it has no ``pytest_gonogo_project``.
+    """
+    path = folder / "conftest.py"
+    if not path.is_file():
+        raise DefinitionError(f"{path}: no such file; run the command in the folder of a project's conftest.py")
+    spec = importlib.util.spec_from_file_location("gonogo_project_conftest", path)
+    if spec is None or spec.loader is None:
+        raise DefinitionError(f"{path}: cannot be imported as Python; correct the file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    wiring = getattr(module, "pytest_gonogo_project", None)
+    if wiring is None:
+        raise DefinitionError(f"{path}: has no function pytest_gonogo_project; write one that returns a gonogo.Project")
+    project = wiring()
+    if not isinstance(project, Project):
+        raise DefinitionError(f"{path}: pytest_gonogo_project returned {project!r}; return a gonogo.Project")
+    return project

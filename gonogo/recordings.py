@@ -1,0 +1,199 @@
+"""Recordings: the full request as the model would have received it, and its reply. One YAML file per step and release."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import yaml
+
+from gonogo.documents import Document, Section, read_yaml
+from gonogo.errors import RecordingError
+from gonogo.model import Frame, Json, Provenance, Recording, Reply, Request, canonical
+
+__all__ = ["RecordingSet", "difference", "dump_recordings", "load_recordings", "readable"]
+
+
+@dataclass(frozen=True)
+class RecordingSet:
+    """The recordings of one release. ``by_key`` finds one in constant time, however many there are."""
+
+    recordings: tuple[Recording, ...]
+    by_key: Mapping[str, Recording]
+
+    @classmethod
+    def of(cls, recordings: Iterable[Recording]) -> RecordingSet:
+        """Index recordings by the key of their request.
+
+        Raises:
+            RecordingError: two recordings answer the same request differently.
+        """
+        by_key: dict[str, Recording] = {}
+        kept = tuple(recordings)
+        for recording in kept:
+            first = by_key.setdefault(recording.request.key, recording)
+            if first is not recording:
+                raise RecordingError(
+                    f"recordings {first.id!r} and {recording.id!r} hold the same request; keep one and list the cases of both in it"
+                )
+        return cls(kept, MappingProxyType(by_key))
+
+    def find(self, request: Request) -> Recording | None:
+        """The recording of exactly this request, or none."""
+        return self.by_key.get(request.key)
+
+    def nearest(self, request: Request, *, step: str | None = None) -> Recording | None:
+        """The recording whose request reads most like this one; only those of ``step`` where it is given."""
+        wanted = readable(request)
+        candidates = [one for one in self.recordings if step is None or one.step == step] or list(self.recordings)
+
+        def likeness(recording: Recording) -> float:
+            matcher = difflib.SequenceMatcher(None, wanted, readable(recording.request), autojunk=False)
+            return matcher.ratio()
+
+        return max(candidates, key=likeness, default=None)
+
+    def of_case(self, step: str, case: str) -> Recording | None:
+        """The recording that was made for a case, whether or not its request still is the one the case leads to."""
+        return next((one for one in self.recordings if one.step == step and case in one.cases), None)
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether any of them was not captured from a model."""
+        return any(one.provenance is not Provenance.CAPTURED for one in self.recordings)
+
+
+def load_recordings(folder: Path, *, root: Path | None = None) -> RecordingSet:
+    """Load every ``<step>.yaml`` in the folder of one release. A folder that is not there holds no recordings.
+
+    Raises:
+        RecordingError: a file is malformed, or two recordings hold the same request.
+        DefinitionError: a file cannot be read at all.
+    """
+    recordings: list[Recording] = []
+    ids: dict[str, str] = {}
+    for path in sorted(folder.glob("*.yaml")):
+        document = read_yaml(path, root=root)
+        section = Section.of(document)
+        step = section.text("step", example=path.stem)
+        for entry in section.sections("recordings"):
+            recording = _recording(document, entry, step)
+            if recording.id in ids:
+                entry.fail("id", f"{recording.id!r} is also the id of a recording in {ids[recording.id]}; give one another id")
+            ids[recording.id] = document.shown
+            recordings.append(recording)
+        section.finish()
+    return RecordingSet.of(recordings)
+
+
+def _recording(document: Document, entry: Section, step: str) -> Recording:
+    request = entry.section("request")
+    reply = entry.section("reply")
+    provenance = entry.section("provenance")
+    body = request.mapping("body")
+    try:
+        canonical(body)
+    except (ValueError, TypeError) as error:
+        request.fail("body", f"not JSON: {error}; write texts, numbers, true/false, lists and mappings only")
+    recording = Recording(
+        id=entry.text("id", example=f"{step}/roman-roads"),
+        step=step,
+        cases=entry.texts("cases"),
+        request=Request(request.choice("provider", ("ollama", "openai")), request.text("operation", example="/api/generate"), body),
+        reply=Reply(_reply_text(reply), reply.integer("status", default=200, low=100), _frames(reply)),
+        provenance=Provenance(provenance.choice("kind", [kind.value for kind in Provenance])),
+        recorded=provenance.text("recorded", example="a date such as 2026-11-23"),
+        note=provenance.text("note", default=""),
+    )
+    for part in (request, reply, provenance, entry):
+        part.finish()
+    return recording
+
+
+def _reply_text(reply: Section) -> str:
+    value = reply.value("text", "text: what the model answered")
+    if not isinstance(value, str):
+        reply.fail("text", f"{value!r} is not a text; put it in quotes or a block (|)")
+    return value
+
+
+def _frames(reply: Section) -> tuple[Frame, ...]:
+    frames = []
+    for entry in reply.sections("frames", default=()):
+        try:
+            data = base64.b64decode(entry.text("data", example="base64"), validate=True)
+        except binascii.Error:
+            entry.fail("data", "not base64; write the frame's bytes in base64")
+        frames.append(Frame(entry.number("offset", low=0.0), data))
+        entry.finish()
+    return tuple(frames)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes texts of several lines as blocks, which people can read and edit."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def dump_recordings(step: str, recordings: Sequence[Recording]) -> str:
+    """The YAML file of one step, as ``load_recordings`` reads it."""
+    entries: list[dict[str, Any]] = []
+    for one in recordings:
+        reply: dict[str, Any] = {"status": one.reply.status, "text": one.reply.text}
+        if one.reply.frames:
+            reply["frames"] = [
+                {"offset": frame.offset, "data": base64.b64encode(frame.data).decode("ascii")} for frame in one.reply.frames
+            ]
+        provenance = {"kind": one.provenance.value, "recorded": one.recorded}
+        if one.note:
+            provenance["note"] = one.note
+        entries.append(
+            {
+                "id": one.id,
+                "cases": list(one.cases),
+                "provenance": provenance,
+                "request": {"provider": one.request.provider, "operation": one.request.operation, "body": dict(one.request.body)},
+                "reply": reply,
+            }
+        )
+    return yaml.dump(
+        {"step": step, "recordings": entries}, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120
+    )
+
+
+def readable(request: Request) -> list[str]:
+    """A request as lines for a reader or a diff: one line per value, texts line by line."""
+    lines = [f"{request.provider} {request.operation}"]
+
+    def walk(prefix: str, value: Json) -> None:
+        if isinstance(value, dict):
+            for key in sorted(value):
+                walk(f"{prefix}.{key}" if prefix else key, value[key])
+        elif isinstance(value, list):
+            for index, one in enumerate(value):
+                walk(f"{prefix}[{index}]", one)
+        elif isinstance(value, str) and len(value.splitlines()) > 1:
+            lines.append(f"{prefix}:")
+            lines.extend(f"  {line}" for line in value.splitlines())
+        else:
+            lines.append(f"{prefix}: {value}")
+
+    walk("", dict(request.body))
+    return lines
+
+
+def difference(before: Request, after: Request, *, context: int = 2) -> str:
+    """Unified diff of two requests as text; empty where they are equal."""
+    lines = difflib.unified_diff(readable(before), readable(after), "recorded", "sent", n=context, lineterm="")
+    return "\n".join(lines)

@@ -1,0 +1,53 @@
+"""Allure results: places for the items, and one result per criterion. The only module that imports allure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import allure
+
+from gonogo.criteria import Criterion
+from gonogo.gathering import Attachment
+from gonogo.model import Claim, Step, Verdict
+from gonogo.runs import LoadedRun
+
+_TYPES = {
+    "text": allure.attachment_type.TEXT,
+    "json": allure.attachment_type.JSON,
+    "diff": allure.attachment_type.TEXT,
+    "png": allure.attachment_type.PNG,
+}
+
+
+def label_item(run_id: str, criterion: Criterion, claim: Claim, step: Step | None) -> None:
+    """Give the running item its place: epic = group, feature = criterion, story = step."""
+    allure.dynamic.label("layer", "claim")
+    allure.dynamic.label("run", run_id)
+    allure.dynamic.label("claim", str(claim))
+    allure.dynamic.epic(criterion.group)
+    allure.dynamic.feature(criterion.id)
+    allure.dynamic.story(step.path if step else "the whole run")
+
+
+def attach_evidence(attachments: Iterable[Attachment]) -> None:
+    """Attach what a suite gives a reader. Never HTML or SVG."""
+    for one in attachments:
+        content = one.content if isinstance(one.content, bytes) else one.content.encode("utf-8", "backslashreplace")
+        allure.attach(content, name=one.name, attachment_type=_TYPES[one.kind])
+
+
+def claims_in(results: Path, run_id: str) -> set[Claim]:
+    """The claims of a run that have a result in a folder of Allure results."""
+    found = set()
+    for path in results.glob("*-result.json"):
+        labels = {label["name"]: label["value"] for label in json.loads(path.read_text(encoding="utf-8")).get("labels", [])}
+        if labels.get("run") == run_id and "claim" in labels:
+            criterion, _, step = labels["claim"].partition("/")
+            found.add(Claim(criterion, step or None))
+    return found
+
+
+def write_criteria(results: Path, run: LoadedRun, verdict: Verdict, digest: str) -> None:
+    """One result per criterion."""

@@ -1,0 +1,212 @@
+"""One run from its beginning to its verdict: facts, measured pass, integrity, verdict, reports. It knows no pytest hooks."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from gonogo.errors import EvidenceError, ProductError
+from gonogo.evidence import Shard
+from gonogo.model import Ability, Claim, Collected, Ended, Finding, Gap, Json, Judged, Phase, Sampled, Status, Verdict
+from gonogo.report import allure as allure_report
+from gonogo.report.document import verdict_document
+from gonogo.report.markdown import as_markdown
+from gonogo.runs import LoadedRun, RunDirectory, RunInfo
+from gonogo.verdict import judge, owed_claims
+from gonogo.workbench import Workbench
+
+__all__ = ["INTEGRITY", "Rundown", "begin_run", "conclude", "exit_status", "integrity", "judge_run", "partial_note", "verify"]
+
+INTEGRITY = Claim("report-integrity")
+_MEASURED_TIMEOUT = 1800.0
+
+
+def exit_status(status: Status) -> int:
+    """0 GO, 1 NO-GO, 10 INCONCLUSIVE."""
+    return {Status.GO: 0, Status.NO_GO: 1, Status.INCONCLUSIVE: 10}[status]
+
+
+def begin_run(workbench: Workbench, phase: Phase, *, reports: Path) -> Rundown:
+    """Ask the releases what they offer, and write down what the run is about.
+
+    Raises:
+        GonogoError: definitions are malformed, an adapter does not load, or the folder cannot be written.
+    """
+    definitions = workbench.definitions
+    releases: dict[str, dict[str, Json]] = {}
+    abilities: set[Ability] = set()
+    notes: list[str] = []
+    for role, release in definitions.releases.items():
+        releases[role] = {"version": release.version}
+        if role != "candidate":
+            continue
+        try:
+            worker = workbench.candidate.worker
+            abilities |= worker.abilities
+            releases[role] |= worker.describe()
+        except ProductError as error:
+            notes.append(f"{error}".splitlines()[0])
+    started = datetime.now(UTC)
+    info = RunInfo(
+        id=f"{started:%Y%m%dT%H%M%S.%f}"[:-3] + f"Z-{phase.value}",
+        started=started.isoformat(timespec="milliseconds"),
+        facts=definitions.facts(phase, abilities),
+        releases=releases,
+        titles={step.id: step.path for step in definitions.workflow.steps},
+    )
+    directory = RunDirectory.create(reports, info, definitions.project.criteria, definitions.recordings)
+    return Rundown(directory, info, notes)
+
+
+@dataclass
+class Rundown:
+    """A run that goes on."""
+
+    directory: RunDirectory
+    info: RunInfo
+    notes: list[str] = field(default_factory=list)
+    verdict: Verdict | None = None
+    digest: str = ""
+
+    @property
+    def phase(self) -> Phase:
+        """The phase."""
+        return self.info.facts.phase
+
+    @property
+    def headline(self) -> str:
+        """One line: what is judged against what."""
+        versions = {role: release["version"] for role, release in self.info.releases.items()}
+        against = f" against {versions['baseline']}" if "baseline" in versions else ""
+        return f"gonogo: phase {self.phase.value}, release {versions['candidate']}{against}, run {self.info.id}"
+
+    def measure(self, items: Sequence[str], arguments: Sequence[str]) -> None:
+        """Run the measured items in one serial pytest process that adds its shard to this run.
+
+        A process that breaks leaves its claims without evidence, and a note says why.
+        """
+        command = [sys.executable, "-m", "pytest", *items, *arguments, "-n", "0", "-p", "no:cacheprovider", "-q", "--benchmark-quiet"]
+        command.append(f"--gonogo-measured-run={self.directory.path}")
+        log = self.directory.path / "measured.log"
+        with log.open("wb") as output:
+            try:
+                done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=_MEASURED_TIMEOUT, check=False)
+            except subprocess.TimeoutExpired:
+                self.notes.append(f"the measured pass was stopped after {_MEASURED_TIMEOUT:g} s; see measured.log in the run's folder")
+                return
+        if done.returncode not in (0, 1):
+            last = log.read_text(errors="replace").strip().splitlines()[-1:] or ["(no output)"]
+            self.notes.append(f"the measured pass ended with status {done.returncode}: {last[0]}; see measured.log in the run's folder")
+
+    def judge(self, allure_results: Path | None) -> Verdict:
+        """Close the books: integrity, verdict, digest, files. Afterwards nothing may be added."""
+        shard = Shard(self.directory.shard("leader"))
+        for record in integrity(self.directory.load(), allure_results):
+            shard.append(record)
+        shard.close()
+        digest, verdict = conclude(self.directory, notes=self.notes)
+        if allure_results is not None:
+            allure_report.write_criteria(allure_results, self.directory.load(), verdict, digest)
+        self.directory.point_latest()
+        self.verdict, self.digest = verdict, digest
+        return verdict
+
+
+def integrity(run: LoadedRun, allure_results: Path | None) -> tuple[Judged | Gap, ...]:
+    """Whether claims expected = collected = executed = in the ledger = in the Allure results.
+
+    A difference is a gap: it does not say that the product falls short, only that not everything was looked at.
+    """
+    computed = {criterion.id for criterion in run.criteria.criteria if criterion.computed}
+    expected = {claim for claim in owed_claims(run.criteria, run.info.facts) if claim.criterion not in computed}
+    records = run.evidence
+    found = {
+        "collected": {claim for record in records if isinstance(record, Collected) for claim in record.claims},
+        "executed": {record.claim for record in records if isinstance(record, Ended)},
+        "in the ledger": {record.claim for record in records if isinstance(record, Judged | Sampled | Gap)},
+    }
+    gaps = []
+    if allure_results is None:
+        gaps.append(Gap(INTEGRITY, None, "Allure is switched off; its results cannot be compared (leave out -p no:allure_pytest)"))
+    else:
+        found["in the Allure results"] = allure_report.claims_in(allure_results, run.info.id)
+    judged = []
+    for what, claims in found.items():
+        absent = sorted(str(claim) for claim in expected - claims)
+        if absent:
+            more = f" and {len(absent) - 3} more" if len(absent) > 3 else ""
+            gaps.append(Gap(INTEGRITY, None, f"{len(absent)} of {len(expected)} expected claims are not {what}: {', '.join(absent[:3])}{more}"))
+        else:
+            judged.append(Judged(INTEGRITY, None, Finding("integrity", True, f"all {len(expected)} expected claims are {what}")))
+    gaps.extend(
+        Gap(INTEGRITY, None, f"shard {shard.name} ends in the middle of a line: its process died while it wrote") for shard in run.shards if shard.torn
+    )
+    return (*judged, *gaps)
+
+
+def partial_note(run: LoadedRun) -> str | None:
+    """One line that says so where only a part of what is owed was collected."""
+    owed = {claim for claim in owed_claims(run.criteria, run.info.facts) if not run.criteria[claim.criterion].computed}
+    collected = {claim for record in run.evidence if isinstance(record, Collected) for claim in record.claims}
+    if owed <= collected:
+        return None
+    return f"partial selection: {len(owed & collected)} of {len(owed)} owed claims were collected; the verdict is at best INCONCLUSIVE"
+
+
+def judge_run(run: LoadedRun, notes: Sequence[str] = ()) -> Verdict:
+    """The verdict that the evidence of a run leads to."""
+    partial = partial_note(run)
+    return judge(run.criteria, run.info.facts, run.evidence, notes=[*notes, *([partial] if partial else [])])
+
+
+def conclude(directory: RunDirectory, *, notes: Sequence[str] = ()) -> tuple[str, Verdict]:
+    """Judge what lies in a run's folder, seal it, and write verdict.json and verdict.md.
+
+    Returns:
+        The digest of the run, and the verdict.
+    """
+    if notes:
+        directory.write_json("notes.json", {"notes": list(notes)})
+    run = directory.load()
+    verdict = judge_run(run, notes)
+    digest = directory.seal()
+    document = verdict_document(run, verdict, digest)
+    directory.write_json("verdict.json", document)
+    directory.write_text("verdict.md", as_markdown(document))
+    return digest, verdict
+
+
+def notes_of(directory: RunDirectory) -> list[str]:
+    """The notes that were made while a run went on."""
+    if not (directory.path / "notes.json").is_file():
+        return []
+    notes = directory.read_json("notes.json").get("notes")
+    return [str(note) for note in notes]
+
+
+def verify(directory: RunDirectory, *, digest: str | None = None) -> str:
+    """Derive the verdict of a sealed run again and compare everything with what was written.
+
+    Returns:
+        The digest.
+
+    Raises:
+        EvidenceError: something was changed, or the digest is another one.
+    """
+    changed = directory.changed_files()
+    if changed:
+        raise EvidenceError(f"{directory.path.name}: changed since the run was sealed: {', '.join(changed)}; do not rely on it, run again")
+    found = directory.digest
+    if digest is not None and digest != found:
+        raise EvidenceError(
+            f"{directory.path.name}: the digest is {found}, expected was {digest}; this is not the evidence that the digest was given for"
+        )
+    run = directory.load()
+    document = verdict_document(run, judge_run(run, notes_of(directory)), found)
+    if document != directory.read_json("verdict.json"):
+        raise EvidenceError(f"{directory.path.name}/verdict.json is not what the evidence leads to; do not rely on it, run again")
+    return found

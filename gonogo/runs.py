@@ -1,0 +1,237 @@
+"""A run on disk: what it is about, its evidence, its verdict, and the digest that any change of them breaks.
+
+::
+
+    <run>/run.json          the facts, fixed before the first test
+    <run>/criteria.toml     a copy of the criteria
+    <run>/recordings.json   the hash of every recording, by release
+    <run>/shards/*.jsonl    the evidence
+    <run>/notes.json        what went wrong around the tests, where something did
+    <run>/manifest.json     SHA-256 of each of the above; the digest is the SHA-256 of this file's entries
+    <run>/verdict.json      derived from the above; verify derives it again
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gonogo.criteria import Criteria, load_criteria
+from gonogo.errors import EvidenceError, GonogoError
+from gonogo.evidence import ShardContent, read_shard
+from gonogo.model import Ability, Evidence, Json, Phase, canonical
+from gonogo.recordings import RecordingSet
+from gonogo.verdict import Facts
+
+__all__ = ["LoadedRun", "RunDirectory", "RunInfo", "recording_hashes"]
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What a run is about. ``started`` is ISO 8601 in UTC; ``releases`` maps ``candidate``/``baseline`` to facts."""
+
+    id: str
+    started: str
+    facts: Facts
+    releases: Mapping[str, Mapping[str, Json]]
+    titles: Mapping[str, str]
+
+    def as_json(self) -> dict[str, Json]:
+        """Plain data, for run.json."""
+        return {
+            "version": VERSION,
+            "id": self.id,
+            "started": self.started,
+            "phase": self.facts.phase.value,
+            "steps": list(self.facts.steps),
+            "titles": dict(self.titles),
+            "cases": {step: list(cases) for step, cases in self.facts.cases.items()},
+            "abilities": sorted(self.facts.abilities),
+            "synthetic": self.facts.synthetic,
+            "releases": {name: dict(release) for name, release in self.releases.items()},
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> RunInfo:
+        """What ``as_json`` wrote.
+
+        Raises:
+            KeyError, TypeError, ValueError: the data is something else.
+        """
+        if data["version"] != VERSION:
+            raise ValueError(f"version {data['version']!r} is not one that this gonogo reads ({VERSION})")
+        facts = Facts(
+            phase=Phase(data["phase"]),
+            steps=tuple(data["steps"]),
+            cases={step: tuple(cases) for step, cases in data["cases"].items()},
+            abilities=frozenset(Ability(one) for one in data["abilities"]),
+            synthetic=data["synthetic"],
+        )
+        return cls(data["id"], data["started"], facts, data["releases"], data["titles"])
+
+
+def recording_hashes(recordings: Mapping[str, RecordingSet]) -> dict[str, Json]:
+    """Release -> recording id -> SHA-256 over request key, status, reply and provenance."""
+    return {
+        release: {
+            one.id: hashlib.sha256(
+                canonical([one.request.key, one.reply.status, one.reply.text, one.provenance.value, list(one.cases)])
+            ).hexdigest()
+            for one in recordings[release].recordings
+        }
+        for release in sorted(recordings)
+    }
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """Everything a run holds, read back."""
+
+    info: RunInfo
+    criteria: Criteria
+    shards: tuple[ShardContent, ...]
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """All records of all shards."""
+        return tuple(record for shard in self.shards for record in shard.records)
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """The folder of a run."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, reports: Path, info: RunInfo, criteria: Path, recordings: Mapping[str, RecordingSet]) -> RunDirectory:
+        """Make the folder with what is known before the first test.
+
+        Raises:
+            EvidenceError: a run of that name is there already, or the folder cannot be written.
+        """
+        path = reports / "runs" / info.id
+        try:
+            (path / "shards").mkdir(parents=True)
+            shutil.copyfile(criteria, path / "criteria.toml")
+        except FileExistsError as error:
+            raise EvidenceError(f"{path}: this run is there already; move it away, evidence is never overwritten") from error
+        except OSError as error:
+            raise EvidenceError(f"{path}: cannot be written ({error.strerror}); give another folder with --gonogo-report") from error
+        run = cls(path)
+        run.write_json("recordings.json", recording_hashes(recordings))
+        run.write_json("run.json", info.as_json())
+        return run
+
+    def shard(self, name: str) -> Path:
+        """The path of a shard."""
+        return self.path / "shards" / f"{name}.jsonl"
+
+    @property
+    def allure_results(self) -> Path:
+        """Where Allure's raw results go unless the user says otherwise."""
+        return self.path / "allure-results"
+
+    def write_json(self, name: str, data: Mapping[str, Json]) -> None:
+        """Write a file whole or not at all."""
+        self.write_text(name, json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a file whole or not at all."""
+        temporary = self.path / f".{name}.writing"
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+        temporary.replace(self.path / name)
+
+    def info(self) -> RunInfo:
+        """The facts of the run.
+
+        Raises:
+            EvidenceError: it is no run, or damaged.
+        """
+        try:
+            return RunInfo.from_json(self.read_json("run.json"))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise EvidenceError(f"{self.path.name}/run.json: not the facts of a run ({error!r}); the run is damaged") from error
+
+    def load(self) -> LoadedRun:
+        """Read the run back.
+
+        Raises:
+            EvidenceError: it is no run, or damaged.
+        """
+        info = self.info()
+        try:
+            criteria = load_criteria(self.path / "criteria.toml", root=self.path)
+        except GonogoError as error:
+            raise EvidenceError(f"{self.path.name}: the snapshot of the criteria cannot be used: {error}") from error
+        shards = tuple(read_shard(path) for path in sorted((self.path / "shards").glob("*.jsonl")))
+        return LoadedRun(info, criteria, shards)
+
+    def read_json(self, name: str) -> Any:
+        """A JSON file of the run.
+
+        Raises:
+            EvidenceError: it is not there or no JSON.
+        """
+        path = self.path / name
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise EvidenceError(f"{path}: no such file; give the folder of a run, such as reports/latest") from error
+        except (OSError, ValueError) as error:
+            raise EvidenceError(f"{path}: cannot be read ({error}); the run is damaged") from error
+
+    def hashes(self) -> dict[str, Json]:
+        """File -> SHA-256, of everything that the verdict is derived from."""
+        files = ["run.json", "criteria.toml", "recordings.json"]
+        files += ["notes.json"] if (self.path / "notes.json").is_file() else []
+        files += sorted(f"shards/{path.name}" for path in (self.path / "shards").glob("*"))
+        try:
+            return {name: hashlib.sha256((self.path / name).read_bytes()).hexdigest() for name in files}
+        except OSError as error:
+            raise EvidenceError(f"{self.path.name}: {error.filename} cannot be read ({error.strerror}); the run is damaged") from error
+
+    def seal(self) -> str:
+        """Write the manifest; no evidence may come after it. Returns the digest of the run."""
+        hashes = self.hashes()
+        self.write_json("manifest.json", {"version": VERSION, "files": hashes})
+        return digest_of(hashes)
+
+    def changed_files(self) -> Sequence[str]:
+        """What is not as it was when the run was sealed.
+
+        Raises:
+            EvidenceError: the run was never sealed, or the manifest is no manifest.
+        """
+        manifest = self.read_json("manifest.json")
+        files = manifest.get("files") if isinstance(manifest, dict) else None
+        if not isinstance(files, dict):
+            raise EvidenceError(f"{self.path.name}/manifest.json: not a manifest; the run is damaged")
+        now = self.hashes()
+        return sorted(name for name in {*files, *now} if files.get(name) != now.get(name))
+
+    @property
+    def digest(self) -> str:
+        """The digest of the run as it lies there now."""
+        return digest_of(self.hashes())
+
+    def point_latest(self) -> None:
+        """Let ``reports/latest`` point to this run."""
+        link = self.path.parent.parent / "latest"
+        temporary = link.with_name(f".latest-{os.getpid()}")
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(Path("runs") / self.path.name)
+        temporary.replace(link)
+
+
+def digest_of(hashes: Mapping[str, Json]) -> str:
+    """SHA-256 over the canonical JSON of file -> hash."""
+    return hashlib.sha256(canonical(dict(hashes))).hexdigest()

@@ -1,0 +1,72 @@
+"""The stub behind ``requests``, through ``responses``: one callback over the recordings, however many there are."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from unittest import mock
+
+import requests
+import responses
+from urllib3.exceptions import IncompleteRead, ProtocolError
+
+from gonogo.stub.faults import LlmFault
+from gonogo.stub.journal import Stub
+from gonogo.stub.protocols import read_request
+
+__all__ = ["ModelClock", "installed"]
+
+_METHODS = (responses.GET, responses.POST, responses.PUT, responses.PATCH, responses.DELETE)
+
+
+@dataclass
+class ModelClock:
+    """Nanoseconds that the application has waited for its model since the start."""
+
+    waited_ns: int = 0
+
+
+@contextmanager
+def installed(stub: Stub) -> Iterator[ModelClock]:
+    """Answer every call that ``requests`` makes in this process from ``stub``, until the block ends.
+
+    Yields:
+        A clock of the time spent in calls, so that a run can be timed without its model.
+    """
+    router = responses.RequestsMock(assert_all_requests_are_fired=False)
+
+    def answer(call: requests.PreparedRequest) -> tuple[int, Mapping[str, str], Any]:
+        body = call.body or b""
+        request = read_request(call.url or "", body.encode() if isinstance(body, str) else body)
+        if request is None:
+            raise requests.exceptions.ConnectionError(f"gonogo knows no model at {call.method} {call.url}; no call leaves this process")
+        answered = stub.answer(request)
+        if answered.fault is LlmFault.REFUSED:
+            raise requests.exceptions.ConnectionError(f"Connection refused by {call.url}")
+        if answered.fault is LlmFault.TIMEOUT:
+            raise requests.exceptions.ReadTimeout(f"Read timed out: {call.url}")
+        if answered.fault is LlmFault.TRUNCATED:
+            missing = IncompleteRead(len(answered.body), len(answered.body))
+            raise requests.exceptions.ChunkedEncodingError(ProtocolError(f"Connection broken: {missing!r}", missing))
+        return answered.status, {"Content-Type": "application/json", **answered.headers}, answered.body
+
+    for method in _METHODS:
+        router.add_callback(method, re.compile(".*"), callback=answer, content_type=None)
+    clock = ModelClock()
+    with router:
+        routed = requests.adapters.HTTPAdapter.send
+
+        def timed(*args: Any, **kwargs: Any) -> requests.Response:
+            begin = time.perf_counter_ns()
+            try:
+                return routed(*args, **kwargs)
+            finally:
+                clock.waited_ns += time.perf_counter_ns() - begin
+                router.calls.reset()  # responses keeps every call for ever
+
+        with mock.patch.object(requests.adapters.HTTPAdapter, "send", timed):
+            yield clock

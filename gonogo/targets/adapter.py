@@ -1,0 +1,117 @@
+"""What a release must offer so that a worker can ask it: the adapter, written in a few lines for each application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from gonogo.model import Ability, Case, Json, Message, Prompt, Step
+
+__all__ = ["Adapter", "Built", "Run", "WorkerContext", "prompt_from_json", "prompt_to_json"]
+
+
+@dataclass(frozen=True)
+class WorkerContext:
+    """What an adapter is opened with: a scratch folder of its own, the steps, and the release's options."""
+
+    scratch: Path
+    steps: tuple[Step, ...]
+    options: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A prompt as the release built it. ``fallback`` is the reason why it is the simple prompt, or none."""
+
+    prompt: Prompt
+    fallback: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The text of the prompt."""
+        return self.prompt.text
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a step through the whole application.
+
+    Attributes:
+        status: HTTP status, or 200/500 where the application has no HTTP.
+        output: the parsed output of a run that succeeded.
+        error: code, message and whatever else the application says of a failure; none for a success.
+        state_before, state_after: name -> digest of everything that is stored (post fields, tables), without run records.
+        runs_recorded: how many run records this run left behind.
+        fallback: the reason of a fallback, or none.
+        fallback_logged, fallback_counted: log events and metric increments that speak of a fallback.
+    """
+
+    status: int
+    output: Json
+    error: Mapping[str, Json] | None
+    state_before: Mapping[str, str]
+    state_after: Mapping[str, str]
+    runs_recorded: int
+    fallback: str | None
+    fallback_logged: int
+    fallback_counted: int
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the run ended well."""
+        return self.error is None
+
+    def as_json(self) -> dict[str, Json]:
+        """Plain data, for the wire."""
+        return asdict(self)
+
+
+class Adapter(Protocol):
+    """A release inside its worker. ``abilities`` says which of the methods may be called.
+
+    ``seam`` is ``package.module:attribute`` of the function that builds prompts, as the application calls it; faults are
+    injected there.
+    """
+
+    abilities: frozenset[Ability]
+    seam: str | None
+
+    def construct(self, case: Case) -> Built:
+        """The prompt of a case, as the application would send it (PROMPT)."""
+        ...
+
+    def run(self, case: Case) -> Run:
+        """Run the step of a case through the whole application; the model is the worker's stub (REPLY)."""
+        ...
+
+    def constructor(self, case: Case) -> Callable[[], object]:
+        """A call that does nothing but build the prompt of a case, everything loaded beforehand (WORKER)."""
+        ...
+
+    def runner(self, case: Case) -> Callable[[], object]:
+        """A call that runs the step of a case end to end and leaves nothing behind that slows the next (WORKER, REPLY)."""
+        ...
+
+    def define(self, steps: Sequence[Step]) -> None:
+        """Replace the definitions of these steps and of their format templates (FAULT)."""
+        ...
+
+    def describe(self) -> Mapping[str, Json]:
+        """Facts about the release: version, dependencies, endpoints, health, whatever a suite asks for by name."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything."""
+        ...
+
+
+def prompt_to_json(prompt: Prompt) -> list[Json]:
+    """A prompt as plain data."""
+    return [[message.role, message.content] for message in prompt.messages]
+
+
+def prompt_from_json(data: Sequence[Any]) -> Prompt:
+    """The prompt that ``prompt_to_json`` wrote."""
+    return Prompt(tuple(Message(role, content) for role, content in data))

@@ -1,0 +1,236 @@
+"""The near side of a release worker: starts the process, asks it, and turns its answers into values and errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, Pipe
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from gonogo.errors import MissingReply, OutboundConnection, ProductError, TargetError, WorkerDied
+from gonogo.model import Ability, Case, Json, Step
+from gonogo.project import Release
+from gonogo.stub import Exchange, LlmFault, Script
+from gonogo.targets.adapter import Built, Run, prompt_from_json
+from gonogo.targets.faults import ConstructorFault
+from gonogo.workflows import step_as_json
+
+__all__ = ["Ran", "ReleaseWorker"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A run with what reached the stub meanwhile, in order."""
+
+    run: Run
+    exchanges: tuple[Exchange, ...]
+
+    @property
+    def prompt(self) -> str | None:
+        """The prompt that the model received last, or none where no request reached it."""
+        from gonogo.stub.protocols import prompt_of
+
+        prompt = prompt_of(self.exchanges[-1].request) if self.exchanges else None
+        return prompt.text if prompt else None
+
+
+def _case(case: Case) -> dict[str, Json]:
+    return {"id": case.id, "step": case.step, "inputs": dict(case.inputs)}
+
+
+def _script(script: Script) -> dict[str, Json]:
+    return {"reply": script.reply.text, "model": script.model, "prompt": script.prompt}
+
+
+class ReleaseWorker:
+    """A release in a process of its own. Use it as a context manager, or call ``close``.
+
+    Args:
+        release: a release laid out as a plain folder (``Release.laid_out``).
+        steps: the definitions that the release works with.
+        recordings: the folder that its stub answers from, or none.
+        environment: variables set for this process alone (hash seed, locale, time zone).
+        timeout: seconds that one question may take.
+
+    Raises:
+        TargetError: the adapter cannot be loaded.
+        ProductError: the release raised while it started.
+    """
+
+    def __init__(
+        self,
+        release: Release,
+        steps: Sequence[Step],
+        *,
+        recordings: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        timeout: float = 120.0,
+    ) -> None:
+        self.release = release
+        self._timeout = timeout
+        self._scratch = tempfile.TemporaryDirectory(prefix="gonogo-worker-", ignore_cleanup_errors=True)
+        scratch = Path(self._scratch.name)
+        near, far = Pipe()
+        self._pipe: Connection = near
+        self._errors = scratch / "stderr.txt"
+        with self._errors.open("wb") as errors:
+            # -P: the folder that the worker runs in must not lend its modules to the release
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "gonogo.targets.worker", str(far.fileno())],
+                pass_fds=[far.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=errors,
+                stderr=errors,
+                cwd=scratch,
+                env={**os.environ, **(environment or {})},
+            )
+        far.close()
+        adapter = release.adapter
+        if adapter.partition(":")[0].endswith(".py"):
+            adapter = f"{Path(adapter.rpartition(':')[0]).resolve()}:{adapter.rpartition(':')[2]}"
+        opening = {
+            "tree": str(release.tree.resolve()),
+            "adapter": adapter,
+            "packages": list(release.packages),
+            "options": dict(release.options),
+            "network": list(release.network),
+            "scratch": str(scratch),
+            "steps": [step_as_json(step) for step in steps],
+            "recordings": str(recordings) if recordings else None,
+        }
+        try:
+            self.abilities = frozenset(Ability(one) for one in self._exchange(opening, f"release {release.version} does not start"))
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process, by force where it does not end by itself. May be called twice."""
+        self._pipe.close()
+        if self._process.poll() is None:
+            try:
+                self._process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._scratch.cleanup()
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    def _ask(self, operation: str, **arguments: Any) -> Any:
+        return self._exchange({"operation": operation, "arguments": arguments}, f"{operation} failed")
+
+    def _exchange(self, message: Mapping[str, Any], what: str) -> Any:
+        try:
+            self._pipe.send_bytes(json.dumps(message).encode())
+            if not self._pipe.poll(self._timeout):
+                self._process.kill()
+                raise TargetError(
+                    f"release {self.release.version}: no answer within {self._timeout:g} s; the worker was stopped. "
+                    "Look for an endless loop or a lock in the release"
+                )
+            answer = json.loads(self._pipe.recv_bytes())
+        except (EOFError, OSError) as error:
+            self._process.wait(timeout=5)
+            raise WorkerDied(
+                f"release {self.release.version}: the worker ended with status {self._process.returncode} before it answered; "
+                f"its last lines: {self._last_lines()}"
+            ) from error
+        if "raised" in answer:
+            raise _product_error(f"release {self.release.version}: {what}", answer["raised"])
+        if "broken" in answer:
+            kind = OutboundConnection if answer.get("outbound") else TargetError
+            raise kind(f"release {self.release.version}: {answer['broken']}")
+        return answer["value"]
+
+    def _last_lines(self) -> str:
+        text = self._errors.read_text(errors="replace") if self._errors.is_file() else ""
+        return " | ".join(text.strip().splitlines()[-5:]) or "(none)"
+
+    def describe(self) -> dict[str, Json]:
+        """What the adapter says about the release."""
+        described: dict[str, Json] = self._ask("describe")
+        return described
+
+    def construct(self, cases: Iterable[Case]) -> list[Built | ProductError]:
+        """The prompt of each case, or what the release raised for it."""
+        asked = list(cases)
+        return [
+            _product_error(f"{case.path}: the release raised while it built the prompt", one["raised"])
+            if "raised" in one
+            else Built(prompt_from_json(one["prompt"]), one["fallback"])
+            for case, one in zip(asked, self._ask("construct", cases=[_case(case) for case in asked]), strict=True)
+        ]
+
+    def run(
+        self,
+        case: Case,
+        *,
+        script: Script | None = None,
+        fault: LlmFault | None = None,
+        constructor: ConstructorFault | None = None,
+    ) -> Ran:
+        """Run a case end to end.
+
+        Raises:
+            ProductError: the application let an exception through.
+            MissingReply: a request met neither a recording nor the script; whatever the application made of that.
+        """
+        answer = self._ask(
+            "run",
+            case=_case(case),
+            script=_script(script) if script else None,
+            fault=fault.value if fault else None,
+            constructor=constructor.value if constructor else None,
+        )
+        exchanges = tuple(Exchange.from_json(one) for one in answer["exchanges"])
+        missed = next((one for one in exchanges if one.served is None), None)
+        if missed is not None:
+            raise MissingReply(missed.miss)
+        if "raised" in answer:
+            raise _product_error(f"{case.path}: the release let an exception through", answer["raised"])
+        return Ran(Run(**answer["run"]), exchanges)
+
+    def define(self, steps: Iterable[Step]) -> None:
+        """Replace the definitions of these steps."""
+        self._ask("define", steps=[step_as_json(step) for step in steps])
+
+    def time_construct(self, case: Case) -> int:
+        """Nanoseconds of one construction, taken inside the worker."""
+        return int(self._ask("time_construct", case=_case(case)))
+
+    def time_run(self, case: Case, script: Script) -> int:
+        """Nanoseconds of one run without its model, taken inside the worker."""
+        return int(self._ask("time_run", case=_case(case), script=_script(script)))
+
+    def trace_peak(self, case: Case) -> dict[str, Any]:
+        """``peak`` in bytes of one construction, and its ``sites``."""
+        traced: dict[str, Any] = self._ask("trace_peak", case=_case(case))
+        return traced
+
+    def trace_growth(self, cases: Iterable[Case], *, total: int, every: int, limit: int) -> dict[str, Any]:
+        """``calls`` made, ``bytes`` kept, and the ``series`` of looks."""
+        grown: dict[str, Any] = self._ask("trace_growth", cases=[_case(case) for case in cases], total=total, every=every, limit=limit)
+        return grown
+
+
+def _product_error(what: str, raised: Mapping[str, str]) -> ProductError:
+    error = ProductError(f"{what}: {raised['type']}: {raised['message']}")
+    error.add_note(raised["traceback"])
+    return error

@@ -1,0 +1,113 @@
+"""Faults of the constructor, planted at the name through which an application calls it."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import importlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+from gonogo.errors import TargetError
+
+__all__ = ["ConstructorFault", "broken_constructor"]
+
+# Stands in every planted exception. A prompt or an answer that holds it has leaked something internal.
+SECRET = "planted-by-gonogo: /srv/secret/path.py line 17"
+
+
+class PlantedError(Exception):
+    """An exception type that no application has ever heard of."""
+
+
+class ConstructorFault(enum.StrEnum):
+    """One way in which a constructor fails."""
+
+    VALUE_ERROR = "raises ValueError"
+    KEY_ERROR = "raises KeyError"
+    TYPE_ERROR = "raises TypeError"
+    ATTRIBUTE_ERROR = "raises AttributeError"
+    RECURSION_ERROR = "raises RecursionError"
+    MEMORY_ERROR = "raises MemoryError"
+    OS_ERROR = "raises OSError"
+    UNKNOWN_ERROR = "raises an unknown exception"
+    RAISES_AFTERWARDS = "raises when the prompt is already built"
+    GONE = "is not there"
+    RETURNS_NONE = "returns None"
+    RETURNS_NOTHING = "returns an empty prompt"
+    RETURNS_OTHER = "returns another type"
+    RETURNS_HALF = "returns half a prompt"
+    RETURNS_NO_SECTIONS = "returns a prompt without sections"
+
+
+_RAISED: dict[ConstructorFault, Exception] = {
+    ConstructorFault.VALUE_ERROR: ValueError(SECRET),
+    ConstructorFault.KEY_ERROR: KeyError(SECRET),
+    ConstructorFault.TYPE_ERROR: TypeError(SECRET),
+    ConstructorFault.ATTRIBUTE_ERROR: AttributeError(SECRET),
+    ConstructorFault.RECURSION_ERROR: RecursionError(SECRET),
+    ConstructorFault.MEMORY_ERROR: MemoryError(SECRET),
+    ConstructorFault.OS_ERROR: OSError(5, SECRET),
+    ConstructorFault.UNKNOWN_ERROR: PlantedError(SECRET),
+}
+
+
+def _replacement(fault: ConstructorFault, real: Callable[..., Any]) -> Callable[..., Any]:
+    def raising(*args: object, **kwargs: object) -> NoReturn:
+        raise _RAISED[fault]
+
+    def raising_afterwards(*args: Any, **kwargs: Any) -> NoReturn:
+        real(*args, **kwargs)
+        raise PlantedError(SECRET)
+
+    def with_text(change: Callable[[str], str]) -> Callable[..., Any]:
+        def changed(*args: Any, **kwargs: Any) -> Any:
+            result = real(*args, **kwargs)
+            if dataclasses.is_dataclass(result) and not isinstance(result, type):
+                return dataclasses.replace(result, text=change(result.text))  # type: ignore[attr-defined]  # any prompt has one
+            return change(str(result))
+
+        return changed
+
+    match fault:
+        case ConstructorFault.RAISES_AFTERWARDS:
+            return raising_afterwards
+        case ConstructorFault.RETURNS_NONE:
+            return lambda *args, **kwargs: None
+        case ConstructorFault.RETURNS_OTHER:
+            return lambda *args, **kwargs: {"prompt": SECRET}
+        case ConstructorFault.RETURNS_NOTHING:
+            return with_text(lambda text: "")
+        case ConstructorFault.RETURNS_HALF:
+            return with_text(lambda text: text[: len(text) // 2])
+        case ConstructorFault.RETURNS_NO_SECTIONS:
+            return with_text(lambda text: SECRET)
+        case _:
+            return raising
+
+
+@contextmanager
+def broken_constructor(seam: str | None, fault: ConstructorFault | None) -> Iterator[None]:
+    """Let the constructor fail in this way until the block ends. No fault: nothing happens.
+
+    Raises:
+        TargetError: the seam leads nowhere.
+    """
+    if fault is None:
+        yield
+        return
+    module_name, _, attribute = (seam or "").partition(":")
+    try:
+        module = importlib.import_module(module_name)
+        real = getattr(module, attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise TargetError(f"the adapter's seam {seam!r} leads nowhere ({error}); write 'package.module:function'") from error
+    if fault is ConstructorFault.GONE:
+        delattr(module, attribute)
+    else:
+        setattr(module, attribute, _replacement(fault, real))
+    try:
+        yield
+    finally:
+        setattr(module, attribute, real)

@@ -1,0 +1,247 @@
+"""The release worker: one release in a process of its own, with the stub inside. This module is the process.
+
+It reads one JSON message at a time from an inherited pipe and answers each with exactly one. It ends with its pipe.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from gonogo import memory
+from gonogo.errors import GonogoError, OutboundConnection, TargetError
+from gonogo.model import Case, Json, Reply
+from gonogo.recordings import load_recordings
+from gonogo.stub import LlmFault, Script, Stub
+from gonogo.stub.in_process import ModelClock, installed
+from gonogo.targets.adapter import Adapter, Built, WorkerContext, prompt_to_json
+from gonogo.targets.faults import ConstructorFault, broken_constructor
+from gonogo.workflows import step_from_json
+
+
+class _Gate:
+    """Refuses every outbound connection and remembers it, because an application may swallow the refusal."""
+
+    def __init__(self, allowed: tuple[str, ...]) -> None:
+        self.allowed = allowed
+        self.refused: list[str] = []
+
+    def __call__(self, event: str, args: tuple[Any, ...]) -> None:
+        if event == "socket.connect":
+            address = args[1]
+            host = address[0] if isinstance(address, tuple) else str(address)
+        elif event == "socket.getaddrinfo":
+            host = str(args[0])
+        else:
+            return
+        if host not in self.allowed:
+            self.refused.append(host)
+            raise OutboundConnection(f"the release tried to reach {host!r}; only its stub and {list(self.allowed)} are open to it")
+
+
+def load_factory(reference: str) -> Callable[[WorkerContext], Adapter]:
+    """The function that ``file.py:function`` or ``package.module:function`` names.
+
+    Raises:
+        TargetError: it leads nowhere.
+    """
+    place, _, name = reference.rpartition(":")
+    try:
+        if place.endswith(".py"):
+            spec = importlib.util.spec_from_file_location("gonogo_adapter", place)
+            if spec is None or spec.loader is None:
+                raise ImportError(f"{place} cannot be imported")
+            module = importlib.util.module_from_spec(spec)
+            sys.modules[spec.name] = module
+            spec.loader.exec_module(module)
+        else:
+            module = importlib.import_module(place)
+        factory = getattr(module, name)
+    except (ImportError, AttributeError, ValueError, OSError, SyntaxError) as error:
+        raise TargetError(
+            f"the adapter {reference!r} cannot be loaded ({type(error).__name__}: {error}); "
+            "write 'file.py:function' or 'package.module:function', and see that its imports are installed"
+        ) from error
+    if not callable(factory):
+        raise TargetError(f"the adapter {reference!r} is {factory!r}; it must be a function that takes a WorkerContext")
+    return factory  # type: ignore[no-any-return]  # checked as far as Python can: it is callable
+
+
+def _check_origin(packages: list[str], tree: Path) -> None:
+    for name in packages:
+        module = sys.modules.get(name)
+        if module is not None and not Path(str(module.__file__)).resolve().is_relative_to(tree.resolve()):
+            raise TargetError(
+                f"the package {name!r} was loaded from {module.__file__}, not from the release in {tree}; "
+                "another release would be judged. Import it inside the adapter's function and nowhere earlier"
+            )
+
+
+def _case(data: Mapping[str, Any]) -> Case:
+    return Case(data["id"], data["step"], MappingProxyType(dict(data["inputs"])))
+
+
+class Server:
+    """Answers the operations. Each public method is one; arguments and results are plain data."""
+
+    def __init__(self, adapter: Adapter, stub: Stub, clock: ModelClock, tree: Path) -> None:
+        self._adapter = adapter
+        self._stub = stub
+        self._clock = clock
+        self._tree = tree
+        self._calls: dict[tuple[str, str, str], Callable[[], object]] = {}
+
+    def describe(self) -> Json:
+        """What the adapter says about the release."""
+        return dict(self._adapter.describe())
+
+    def abilities(self) -> Json:
+        """What the release offers."""
+        return sorted(self._adapter.abilities)
+
+    def construct(self, cases: list[dict[str, Any]]) -> Json:
+        """The prompts of many cases; what the release raised stands in the place of its prompt."""
+        return [self._construct(_case(case)) for case in cases]
+
+    def _construct(self, case: Case) -> Json:
+        try:
+            built: Built = self._adapter.construct(case)
+        except Exception as error:  # noqa: BLE001 - whatever the product raises is the product's failure, told as such
+            return {"raised": _raised(error)}
+        return {"prompt": prompt_to_json(built.prompt), "fallback": built.fallback}
+
+    def run(
+        self,
+        case: dict[str, Any],
+        script: dict[str, Any] | None = None,
+        fault: str | None = None,
+        constructor: str | None = None,
+    ) -> Json:
+        """Run a case end to end against recordings, a scripted reply or a fault, its constructor broken or not."""
+        asked = _case(case)
+        scripted = Script(Reply(script["reply"]), script["model"], script["prompt"]) if script else None
+        self._stub.expect(step=asked.step, script=scripted, fault=LlmFault(fault) if fault else None)
+        with broken_constructor(self._adapter.seam, ConstructorFault(constructor) if constructor else None):
+            try:
+                run = self._adapter.run(asked)
+            except Exception as error:  # noqa: BLE001 - see _construct
+                return {"raised": _raised(error), "exchanges": [one.as_json() for one in self._stub.journal]}
+        return {"run": run.as_json(), "exchanges": [one.as_json() for one in self._stub.journal]}
+
+    def define(self, steps: list[dict[str, Any]]) -> Json:
+        """Replace definitions."""
+        self._adapter.define([step_from_json(step) for step in steps])
+        self._calls.clear()
+        return None
+
+    def _call(self, kind: str, case: Case) -> Callable[[], object]:
+        key = (kind, case.step, case.id)
+        if key not in self._calls:
+            self._calls[key] = self._adapter.constructor(case) if kind == "construct" else self._adapter.runner(case)
+        return self._calls[key]
+
+    def time_construct(self, case: dict[str, Any]) -> Json:
+        """Nanoseconds of one construction."""
+        call = self._call("construct", _case(case))
+        begin = time.perf_counter_ns()
+        call()
+        return time.perf_counter_ns() - begin
+
+    def time_run(self, case: dict[str, Any], script: dict[str, Any]) -> Json:
+        """Nanoseconds of one run end to end, without the time that the model took."""
+        asked = _case(case)
+        call = self._call("run", asked)
+        self._stub.expect(step=asked.step, script=Script(Reply(script["reply"]), script["model"], script["prompt"]))
+        waited = self._clock.waited_ns
+        begin = time.perf_counter_ns()
+        call()
+        spent = time.perf_counter_ns() - begin - (self._clock.waited_ns - waited)
+        missed = [one.miss for one in self._stub.journal if one.served is None]
+        if missed or not self._stub.journal:
+            raise TargetError(f"the timed run of {asked.path} was not answered as scripted: {missed or 'no request was sent'}")
+        return spent
+
+    def trace_peak(self, case: dict[str, Any]) -> Json:
+        """Peak bytes of one construction, and the lines that allocate most."""
+        call = self._call("construct", _case(case))
+        sites = memory.allocation_sites(call, below=self._tree)
+        return {"peak": memory.peak(call), "sites": [asdict(site) for site in sites]}
+
+    def trace_growth(self, cases: list[dict[str, Any]], total: int, every: int, limit: int) -> Json:
+        """Bytes that stay after many constructions."""
+        calls = [self._call("construct", _case(case)) for case in cases]
+        found = memory.growth(calls, total=total, every=every, limit=limit)
+        return {"calls": found.calls, "bytes": found.bytes, "series": list(found.series)}
+
+    def close(self) -> Json:
+        """Let the adapter go."""
+        self._adapter.close()
+        return None
+
+
+def _raised(error: BaseException) -> Json:
+    return {
+        "type": type(error).__name__,
+        "message": str(error),
+        "traceback": "".join(traceback.format_exception(error))[-4000:],
+    }
+
+
+def _answer(server: Server, message: Mapping[str, Any], gate: _Gate) -> dict[str, Json]:
+    gate.refused.clear()
+    try:
+        value = getattr(server, message["operation"])(**message["arguments"])
+    except GonogoError as error:
+        return {"broken": str(error)}
+    except Exception as error:  # noqa: BLE001 - told to the other side, which raises it under its own name
+        return {"raised": _raised(error)}
+    if gate.refused:
+        return {"broken": f"the release tried to reach {', '.join(sorted(set(gate.refused)))}", "outbound": True}
+    return {"value": value}
+
+
+def main() -> None:
+    """Open the release that the first message describes, then answer until the pipe closes."""
+    pipe = Connection(int(sys.argv[1]))
+    opening = json.loads(pipe.recv_bytes())
+    tree = Path(opening["tree"])
+    sys.path.insert(0, str(tree))
+    recordings = opening["recordings"]
+    stub = Stub(load_recordings(Path(recordings))) if recordings else Stub(load_recordings(tree / "no-recordings"))
+    context = WorkerContext(
+        Path(opening["scratch"]), tuple(step_from_json(step) for step in opening["steps"]), MappingProxyType(opening["options"])
+    )
+    gate = _Gate(tuple(opening["network"]))
+    with installed(stub) as clock:
+        try:
+            adapter = load_factory(opening["adapter"])(context)
+            _check_origin(opening["packages"], tree)
+        except GonogoError as error:
+            pipe.send_bytes(json.dumps({"broken": str(error)}).encode())
+            return
+        except Exception as error:  # noqa: BLE001 - a release that does not start is the product's failure
+            pipe.send_bytes(json.dumps({"raised": _raised(error)}).encode())
+            return
+        sys.addaudithook(gate)
+        server = Server(adapter, stub, clock, tree)
+        pipe.send_bytes(json.dumps({"value": server.abilities()}).encode())
+        while True:
+            try:
+                message = json.loads(pipe.recv_bytes())
+            except EOFError:
+                return
+            pipe.send_bytes(json.dumps(_answer(server, message, gate)).encode())
+
+
+if __name__ == "__main__":
+    main()

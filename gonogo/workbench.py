@@ -1,0 +1,202 @@
+"""The releases of a run at work: loaded definitions, and release workers that start when they are first asked."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from gonogo.checks import reply_conforms
+from gonogo.criteria import Criteria, load_criteria
+from gonogo.errors import MissingReply, ProductError, TargetError
+from gonogo.model import Ability, Case, Phase, Provenance, Reply, Step, Workflow
+from gonogo.project import Project, Release
+from gonogo.recordings import RecordingSet, load_recordings
+from gonogo.stub import LlmFault, Script
+from gonogo.targets.adapter import Built
+from gonogo.targets.client import Ran, ReleaseWorker
+from gonogo.targets.faults import ConstructorFault
+from gonogo.verdict import Facts
+from gonogo.workflows import load_workflow
+
+__all__ = ["Definitions", "Llm", "Target", "Workbench", "load_definitions"]
+
+
+@dataclass(frozen=True)
+class Definitions:
+    """Everything that people wrote, loaded and validated."""
+
+    project: Project
+    criteria: Criteria
+    workflow: Workflow
+
+    @property
+    def releases(self) -> dict[str, Release]:
+        """Role -> release."""
+        found = {"candidate": self.project.candidate}
+        if self.project.baseline is not None:
+            found["baseline"] = self.project.baseline
+        return found
+
+    @cached_property
+    def recordings(self) -> dict[str, RecordingSet]:
+        """Release version -> its recordings."""
+        return {
+            release.version: load_recordings(self.project.recordings_of(release), root=self.project.root)
+            for release in self.releases.values()
+        }
+
+    def facts(self, phase: Phase, abilities: Iterable[Ability]) -> Facts:
+        """What a run of these definitions is about."""
+        offered = set(abilities)
+        if self.project.baseline is not None:
+            offered.add(Ability.RELEASES)
+        return Facts(
+            phase=phase,
+            steps=tuple(step.id for step in self.workflow.steps),
+            cases={step.id: tuple(case.id for case in self.workflow.cases_of(step.id)) for step in self.workflow.steps},
+            abilities=frozenset(offered),
+            synthetic=any(recordings.synthetic for recordings in self.recordings.values()),
+        )
+
+
+def load_definitions(project: Project) -> Definitions:
+    """Load criteria, workflow and cases of a project.
+
+    Raises:
+        DefinitionError: one of the files is malformed.
+    """
+    return Definitions(
+        project,
+        load_criteria(project.criteria, root=project.root),
+        load_workflow(project.workflows, project.cases, root=project.root),
+    )
+
+
+@dataclass(frozen=True)
+class Llm:
+    """The recorded-response LLM as a suite sees it: replies to script with, and the recordings of one release."""
+
+    recordings: RecordingSet
+
+    def reply_to(self, step: Step) -> str:
+        """A recorded reply that conforms to the step's output format.
+
+        Raises:
+            MissingReply: no recording of the step has one.
+        """
+        for recording in self.recordings.recordings:
+            if recording.step == step.id and reply_conforms(recording.reply.text, step.output_format).ok:
+                return recording.reply.text
+        raise MissingReply(f"no recording of the step {step.id} has a reply that conforms to {step.output_format.id}; record one")
+
+    def script(self, step: Step, text: str | None = None, *, prompt: str | None = None) -> Script:
+        """A scripted reply for a step: this text, or a recorded one that conforms; for this prompt, or for any."""
+        return Script(Reply(self.reply_to(step) if text is None else text), step.model, prompt)
+
+    def provenance(self, case: Case) -> Provenance | None:
+        """Where the reply that was recorded for a case came from."""
+        recording = self.recordings.of_case(case.step, case.id)
+        return recording.provenance if recording else None
+
+
+class Target:
+    """A release that is asked for prompts and runs. Its worker starts at the first question and serves them all."""
+
+    def __init__(self, release: Release, workflow: Workflow, recordings: Path, stack: ExitStack, scratch: Path) -> None:
+        self.release = release
+        self._workflow = workflow
+        self._recordings = recordings
+        self._stack = stack
+        self._scratch = scratch
+        self._built: dict[str, Built | ProductError] = {}
+
+    @cached_property
+    def _laid_out(self) -> Release:
+        return self.release.laid_out(self._scratch)
+
+    def open_worker(self, environment: Mapping[str, str] | None = None) -> ReleaseWorker:
+        """Another worker of this release, in a process of its own; ended with the run."""
+        return self._stack.enter_context(
+            ReleaseWorker(self._laid_out, self._workflow.steps, recordings=self._recordings, environment=environment)
+        )
+
+    @cached_property
+    def worker(self) -> ReleaseWorker:
+        """The worker that answers everything that is neither timed nor traced."""
+        return self.open_worker()
+
+    def construct(self, case: Case) -> Built:
+        """The prompt of a case. The recorded cases of a step are built together, once.
+
+        Raises:
+            ProductError: the release raised.
+        """
+        if case.path not in self._built:
+            recorded = self._workflow.cases_of(case.step)
+            batch = recorded if case in recorded else (case,)
+            self._built.update(zip((one.path for one in batch), self.worker.construct(batch), strict=True))
+        built = self._built[case.path]
+        if isinstance(built, ProductError):
+            raise built
+        return built
+
+    def construct_all(self, cases: Sequence[Case]) -> list[Built | ProductError]:
+        """The prompts of cases that are not recorded (generated ones)."""
+        return self.worker.construct(cases)
+
+    def run(
+        self,
+        case: Case,
+        *,
+        script: Script | None = None,
+        fault: LlmFault | None = None,
+        constructor: ConstructorFault | None = None,
+    ) -> Ran:
+        """Run a case end to end; see ``ReleaseWorker.run``."""
+        return self.worker.run(case, script=script, fault=fault, constructor=constructor)
+
+    def define(self, steps: Iterable[Step]) -> None:
+        """Replace definitions until ``define`` restores them."""
+        self._built.clear()
+        self.worker.define(steps)
+
+
+class Workbench:
+    """The targets of one process. ``close`` ends every worker."""
+
+    def __init__(self, definitions: Definitions) -> None:
+        self.definitions = definitions
+        self._stack = ExitStack()
+        self._scratch = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="gonogo-")))
+
+    def _target(self, release: Release) -> Target:
+        project = self.definitions.project
+        return Target(release, self.definitions.workflow, project.recordings_of(release), self._stack, self._scratch)
+
+    @cached_property
+    def candidate(self) -> Target:
+        """The release under judgement."""
+        return self._target(self.definitions.project.candidate)
+
+    @cached_property
+    def baseline(self) -> Target:
+        """The previous release.
+
+        Raises:
+            TargetError: the project names none.
+        """
+        if self.definitions.project.baseline is None:
+            raise TargetError("the project names no previous release; give one in conftest.py or with --gonogo-baseline")
+        return self._target(self.definitions.project.baseline)
+
+    def llm(self, target: Target) -> Llm:
+        """The stub's recordings for a target."""
+        return Llm(self.definitions.recordings[target.release.version])
+
+    def close(self) -> None:
+        """End every worker."""
+        self._stack.close()

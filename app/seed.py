@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from sqlalchemy import delete, select
@@ -14,7 +15,7 @@ from app.settings import Settings
 from app.workflow.definitions import FormatTemplate, Step
 from app.workflow.loader import SeedPost, Workflow, load_posts, load_workflow
 
-__all__ = ["Seeded", "init_db"]
+__all__ = ["Seeded", "init_db", "write_definitions"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +36,23 @@ def init_db(database: Database, settings: Settings) -> Seeded:
     posts = load_posts(settings.posts)
     database.create_tables()
     with database.writing() as session:
-        _write_definitions(session, workflow)
+        write_definitions(session, workflow.templates, workflow.steps)
+        _remove_others(session, workflow)
         added = _add_posts(session, posts)
     return Seeded(len(workflow.steps), len(workflow.templates), added)
 
 
-def _write_definitions(session: Session, workflow: Workflow) -> None:
-    for template in workflow.templates:
+def write_definitions(session: Session, templates: Iterable[FormatTemplate], steps: Iterable[Step]) -> None:
+    """Make these templates and steps those of the database; others stay as they are."""
+    for template in templates:
         session.merge(_template_row(template))
     session.flush()
-    for step in workflow.steps:
+    for step in steps:
         session.merge(_step_row(step, _substage(session, step)))
     session.flush()
+
+
+def _remove_others(session: Session, workflow: Workflow) -> None:
     # what has left the files leaves the database; the other way round than it was written, for the foreign keys
     steps = [step.id for step in workflow.steps]
     templates = [template.id for template in workflow.templates]

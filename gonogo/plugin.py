@@ -159,13 +159,12 @@ class Leader:
         """Remember measured items; every worker names the same ones."""
         self._measured = list(dict.fromkeys([*self._measured, *items]))
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None]:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Run the measured pass, judge, and set the exit status. Status 2 to 4 of pytest stay as they are."""
         gatherer = self._config.pluginmanager.get_plugin("gonogo-gatherer")
         self.leave_for_later(gatherer.collector.left_out)
         gatherer.finish()
-        yield
         interrupted = exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR)
         if self._measured and not interrupted:
             self._say(f"gonogo: measuring {len(self._measured)} claims, one after the other, in a process of their own")
@@ -244,6 +243,9 @@ class Gatherer:
                 self.collector.take(item.nodeid, Claim(criterion.id, step), criterion)
             except NotASuite as error:
                 raise pytest.UsageError(str(error)) from error
+            claimed = self._definitions.workflow.step(step) if step else None
+            for kind, value in allure_report.item_labels(self.collector.run_id, criterion, Claim(criterion.id, step), claimed):
+                item.add_marker(pytest.mark.allure_label(value, label_type=kind))
         items[:] = [item for item in items if self.collector.runs_now(item.nodeid)]
         self.collector.note_collected()
 
@@ -265,12 +267,10 @@ class Gatherer:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Give the item its place in the Allure report."""
+        """Give the item a name in the Allure report."""
         claim = self.collector.claims.get(item.nodeid)
         if claim is not None:
-            criterion = self._definitions.criteria[claim.criterion]
-            step = self._definitions.workflow.step(claim.step) if claim.step else None
-            allure_report.label_item(self.collector.run_id, criterion, claim, step)
+            allure_report.name_item(claim)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None]:
@@ -366,6 +366,6 @@ class Gatherer:
     @pytest.fixture
     def stopwatch(self, request: pytest.FixtureRequest) -> Iterator[Stopwatch]:
         """pytest-benchmark with the release worker's own clock: what is timed is the call there, not the way to it."""
-        watch = Stopwatch(self.workbench.candidate.open_worker())
+        watch = Stopwatch(self.workbench.candidate.timed)
         request.node.add_marker(pytest.mark.benchmark(timer=watch.clock, disable_gc=False))
         yield watch

@@ -129,6 +129,16 @@ class Target:
         """The worker that answers everything that is neither timed nor traced."""
         return self.open_worker()
 
+    @cached_property
+    def timed(self) -> ReleaseWorker:
+        """A worker in which nothing but timing happens."""
+        return self.open_worker()
+
+    @cached_property
+    def traced(self) -> ReleaseWorker:
+        """A worker in which nothing but tracing of memory happens."""
+        return self.open_worker()
+
     def construct(self, case: Case) -> Built:
         """The prompt of a case. The recorded cases of a step are built together, once.
 

@@ -21,14 +21,23 @@ _TYPES = {
 }
 
 
-def label_item(run_id: str, criterion: Criterion, claim: Claim, step: Step | None) -> None:
-    """Give the running item its place: epic = group, feature = criterion, story = step."""
-    allure.dynamic.label("layer", "claim")
-    allure.dynamic.label("run", run_id)
-    allure.dynamic.label("claim", str(claim))
-    allure.dynamic.epic(criterion.group)
-    allure.dynamic.feature(criterion.id)
-    allure.dynamic.story(step.path if step else "the whole run")
+def item_labels(run_id: str, criterion: Criterion, claim: Claim, step: Step | None) -> tuple[tuple[str, str], ...]:
+    """(type, value) of the labels that give an item its place: epic = group, feature = criterion, story = step."""
+    return (
+        ("layer", "claim"),
+        ("run", run_id),
+        ("claim", str(claim)),
+        ("epic", criterion.group),
+        ("feature", criterion.id),
+        ("story", step.path if step else "the whole run"),
+        ("parentSuite", criterion.group),
+        ("suite", criterion.id),
+    )
+
+
+def name_item(claim: Claim) -> None:
+    """Give the running item a name that a reader of the report knows."""
+    allure.dynamic.title(f"{claim.criterion} · {claim.step or 'the whole run'}")
 
 
 def attach_evidence(attachments: Iterable[Attachment]) -> None:

@@ -1,0 +1,149 @@
+"""How gonogo reaches the bundled application. Runs inside a release worker, where ``app`` is the release's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from gonogo.model import Ability, Case, FormatTemplate, Json, Step
+from gonogo.targets.adapter import WorkerContext
+from gonogo.targets.http import HttpApplication, HttpContract, WsgiTransport, digest
+
+CONTRACT = HttpContract(fallback_metric="blog_fallbacks_total")
+
+
+def open_release(context: WorkerContext) -> BlogApplication:
+    """The application over a database of its own, filled with the steps under judgement."""
+    return BlogApplication(context)
+
+
+class BlogApplication(HttpApplication):
+    """The application over WSGI, with a look at its tables, its log and its constructor."""
+
+    abilities = frozenset(
+        {Ability.PROMPT, Ability.REPLY, Ability.FAULT, Ability.WORKER, Ability.DEFINITIONS, Ability.APPLICATION}
+    )
+    seam = "app.workflow.scripts.llm_processor:construct_prompt"
+
+    def __init__(self, context: WorkerContext) -> None:
+        # imported here and nowhere earlier: by now the release's folder stands first on the path
+        from app.factory import create_app
+        from app.views import EXTENSION
+
+        self._events: list[Mapping[str, Any]] = []
+        self._app = create_app(
+            {
+                "DATABASE_URL": str(context.options.get("database", f"sqlite:///{context.scratch / 'blog.sqlite3'}")),
+                "LLM_BASE_URL": "http://127.0.0.1:11434",
+                "LLM_BACKOFF": 0.0,
+                "LOG_SINK": self._keep,
+            }
+        )
+        self._services = self._app.extensions[EXTENSION]
+        self._services.database.create_tables()
+        super().__init__(WsgiTransport(self._app), CONTRACT)
+        self._steps: dict[str, Step] = {}
+        self.define(context.steps)
+
+    def _keep(self, event: Mapping[str, Any]) -> None:
+        if event.get("event") == "prompt.fallback":
+            self._events.append(event)
+
+    def define(self, steps: Sequence[Step]) -> None:
+        """Write steps and their templates into the database, as ``flask init-db`` does."""
+        from app.seed import write_definitions
+
+        self._steps.update({step.id: step for step in steps})
+        with self._services.database.writing() as session:
+            write_definitions(session, [_template(one) for step in steps for one in (step.input_format, step.output_format)], [_step(step) for step in steps])
+
+    def state(self, post: int) -> dict[str, str]:
+        """Every row of every table but the run records, and the fields of the post by name."""
+        from app.models import Base
+        from sqlalchemy import select
+
+        state = super().state(post)
+        with self._services.database.reading() as session:
+            for table in Base.metadata.sorted_tables:
+                if table.name != "runs":
+                    rows = session.execute(select(table).order_by(*table.primary_key.columns)).all()
+                    state[f"table {table.name}"] = digest([[str(value) for value in row] for row in rows])
+        return state
+
+    def runs_recorded(self) -> int:
+        """Rows of the table of runs."""
+        from app.models import Run
+        from sqlalchemy import func, select
+
+        with self._services.database.reading() as session:
+            return int(session.scalar(select(func.count()).select_from(Run)) or 0)
+
+    def fallbacks_logged(self) -> int:
+        """Log events of a fallback so far."""
+        return len(self._events)
+
+    def constructor(self, case: Case) -> Callable[[], object]:
+        """The constructor as the processor calls it, with the step as it is loaded from the database."""
+        from app import repository
+        from app.workflow.scripts.prompt_constructor import construct_prompt
+
+        with self._services.database.reading() as session:
+            step = repository.find_step(session, case.step)
+        inputs = dict(case.inputs)
+        return lambda: construct_prompt(step, inputs)
+
+    def describe(self) -> Mapping[str, Json]:
+        """What suites ask for by name: versions, endpoints, steps, health."""
+        import importlib.metadata
+        import sys
+
+        endpoints = sorted(
+            f"{method} {rule.rule}"
+            for rule in self._app.url_map.iter_rules()
+            for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        )
+        names = ("flask", "gunicorn", "jsonschema-rs", "prometheus-client", "requests", "sqlalchemy", "structlog", "PyYAML")
+        return {
+            "answers": {path: self.transport("GET", path).status for path in ("/healthz", "/readyz", "/version", "/metrics")},
+            "endpoints": list(endpoints),
+            "python": ".".join(str(part) for part in sys.version_info[:3]),
+            "dependencies": {name: importlib.metadata.version(name) for name in names},
+            "steps": self.transport("GET", "/api/steps").json()["steps"],
+        }
+
+    def close(self) -> None:
+        """Close the database."""
+        self._services.database.close()
+
+
+def _template(template: FormatTemplate) -> Any:
+    from app.workflow import definitions
+
+    return definitions.FormatTemplate(
+        id=template.id,
+        name=template.name,
+        description=template.description,
+        type=template.kind,
+        llm_instructions=template.llm_instructions,
+        schema=dict(template.schema),
+    )
+
+
+def _step(step: Step) -> Any:
+    from app.workflow import definitions
+
+    return definitions.Step(
+        id=step.id,
+        name=step.name,
+        stage=step.stage,
+        substage=step.substage,
+        order=step.order,
+        model=step.model,
+        parameters=dict(step.parameters),
+        system_prompt=step.system_prompt,
+        task_prompt=step.task_prompt,
+        input_format=_template(step.input_format),
+        output_format=_template(step.output_format),
+        inputs=tuple(definitions.InputField(one.field, one.name, one.required) for one in step.inputs),
+        output_field=step.output_field,
+    )

@@ -30,7 +30,8 @@ class BlogApplication(HttpApplication):
         from app.factory import create_app
         from app.views import EXTENSION
 
-        self._events: list[Mapping[str, Any]] = []
+        self._fallbacks = 0
+        self._errors: list[str] = []
         self._app = create_app(
             {
                 "DATABASE_URL": str(context.options.get("database", f"sqlite:///{context.scratch / 'blog.sqlite3'}")),
@@ -44,10 +45,13 @@ class BlogApplication(HttpApplication):
         super().__init__(WsgiTransport(self._app), CONTRACT)
         self._steps: dict[str, Step] = {}
         self.define(context.steps)
+        self._startup_errors = list(self._errors)
 
     def _keep(self, event: Mapping[str, Any]) -> None:
         if event.get("event") == "prompt.fallback":
-            self._events.append(event)
+            self._fallbacks += 1
+        elif event.get("level") in ("error", "critical"):
+            self._errors.append(f"{event.get('event')}: {event.get('exception', '')}"[:300])
 
     def define(self, steps: Sequence[Step]) -> None:
         """Write steps and their templates into the database, as ``flask init-db`` does."""
@@ -55,7 +59,8 @@ class BlogApplication(HttpApplication):
 
         self._steps.update({step.id: step for step in steps})
         with self._services.database.writing() as session:
-            write_definitions(session, [_template(one) for step in steps for one in (step.input_format, step.output_format)], [_step(step) for step in steps])
+            templates = [_template(one) for step in steps for one in (step.input_format, step.output_format)]
+            write_definitions(session, templates, [_step(step) for step in steps])
 
     def state(self, post: int) -> dict[str, str]:
         """Every row of every table but the run records, and the fields of the post by name."""
@@ -80,7 +85,7 @@ class BlogApplication(HttpApplication):
 
     def fallbacks_logged(self) -> int:
         """Log events of a fallback so far."""
-        return len(self._events)
+        return self._fallbacks
 
     def constructor(self, case: Case) -> Callable[[], object]:
         """The constructor as the processor calls it, with the step as it is loaded from the database."""
@@ -94,7 +99,6 @@ class BlogApplication(HttpApplication):
 
     def describe(self) -> Mapping[str, Json]:
         """What suites ask for by name: versions, endpoints, steps, health."""
-        import importlib.metadata
         import sys
 
         endpoints = sorted(
@@ -102,12 +106,11 @@ class BlogApplication(HttpApplication):
             for rule in self._app.url_map.iter_rules()
             for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
         )
-        names = ("flask", "gunicorn", "jsonschema-rs", "prometheus-client", "requests", "sqlalchemy", "structlog", "PyYAML")
         return {
             "answers": {path: self.transport("GET", path).status for path in ("/healthz", "/readyz", "/version", "/metrics")},
+            "startup_errors": list(self._startup_errors),
             "endpoints": list(endpoints),
             "python": ".".join(str(part) for part in sys.version_info[:3]),
-            "dependencies": {name: importlib.metadata.version(name) for name in names},
             "steps": self.transport("GET", "/api/steps").json()["steps"],
         }
 

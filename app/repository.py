@@ -25,6 +25,8 @@ __all__ = [
     "set_post_field",
 ]
 
+LARGEST_ID = 2**31 - 1  # of an integer column
+
 _Source = aliased(FormatTemplateRow)
 _Target = aliased(FormatTemplateRow)
 
@@ -115,9 +117,16 @@ def _template(columns: tuple[str, ...]) -> FormatTemplate:
     return FormatTemplate(id_, name, description, type_, llm_instructions, json.loads(schema))
 
 
+def _possible(kind: str, key: int) -> int:
+    """`key`, where a row can have it: drivers refuse larger numbers with errors of their own. Raises NotFound."""
+    if key > LARGEST_ID:
+        raise NotFound(kind, key)
+    return key
+
+
 def find_post(session: Session, post_id: int) -> Post:
     """One post with its fields. Raises NotFound."""
-    post = session.get(Post, post_id)
+    post = session.get(Post, _possible("post", post_id))
     if post is None:
         raise NotFound("post", post_id)
     return post
@@ -125,13 +134,13 @@ def find_post(session: Session, post_id: int) -> Post:
 
 def require_post(session: Session, post_id: int) -> None:
     """Raises NotFound where there is no such post."""
-    if session.execute(_POST_ID, {"post_id": post_id}).one_or_none() is None:
+    if session.execute(_POST_ID, {"post_id": _possible("post", post_id)}).one_or_none() is None:
         raise NotFound("post", post_id)
 
 
 def post_values(session: Session, post_id: int, names: Collection[str]) -> Mapping[str, str]:
     """Those of the fields `names` that the post has. Raises NotFound where there is no such post."""
-    rows = session.execute(_POST_VALUES, {"post_id": post_id}).all()
+    rows = session.execute(_POST_VALUES, {"post_id": _possible("post", post_id)}).all()
     if not rows:
         raise NotFound("post", post_id)
     return {name: value for name, value in rows if name in names}
@@ -149,14 +158,14 @@ def set_post_field(session: Session, post_id: int, name: str, value: str) -> Non
 
 def delete_post(session: Session, post_id: int) -> None:
     """Delete a post; its fields and runs go with it. Raises NotFound."""
-    result = session.execute(delete(Post).where(Post.id == post_id).returning(Post.id)).one_or_none()
+    result = session.execute(delete(Post).where(Post.id == _possible("post", post_id)).returning(Post.id)).one_or_none()
     if result is None:
         raise NotFound("post", post_id)
 
 
 def find_run(session: Session, run_id: int) -> Run:
     """One run record. Raises NotFound."""
-    run = session.get(Run, run_id)
+    run = session.get(Run, _possible("run", run_id))
     if run is None:
         raise NotFound("run", run_id)
     return run

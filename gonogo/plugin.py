@@ -165,7 +165,9 @@ class Leader:
         gatherer = self._config.pluginmanager.get_plugin("gonogo-gatherer")
         self.leave_for_later(gatherer.collector.left_out)
         gatherer.finish()
-        interrupted = exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR)
+        if exitstatus in (pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR):
+            return  # nothing was looked at that a verdict could be about
+        interrupted = exitstatus == pytest.ExitCode.INTERRUPTED
         if self._measured and not interrupted:
             self._say(f"gonogo: measuring {len(self._measured)} claims, one after the other, in a process of their own")
             self._rundown.measure(self._measured, self._pytest_arguments())

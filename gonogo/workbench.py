@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -93,9 +93,9 @@ class Llm:
                 return recording.reply.text
         raise MissingReply(f"no recording of the step {step.id} has a reply that conforms to {step.output_format.id}; record one")
 
-    def script(self, step: Step, text: str | None = None, *, prompt: str | None = None) -> Script:
+    def script(self, step: Step, text: str | None = None, *, prompt: str | None = None, any_model: bool = False) -> Script:
         """A scripted reply for a step: this text, or a recorded one that conforms; for this prompt, or for any."""
-        return Script(Reply(self.reply_to(step) if text is None else text), step.model, prompt)
+        return Script(Reply(self.reply_to(step) if text is None else text), None if any_model else step.model, prompt)
 
     def provenance(self, case: Case) -> Provenance | None:
         """Where the reply that was recorded for a case came from."""
@@ -113,6 +113,7 @@ class Target:
         self._stack = stack
         self._scratch = scratch
         self._built: dict[str, Built | ProductError] = {}
+        self._variants: dict[int, ReleaseWorker] = {}
 
     @cached_property
     def _laid_out(self) -> Release:
@@ -133,6 +134,13 @@ class Target:
     def timed(self) -> ReleaseWorker:
         """A worker in which nothing but timing happens."""
         return self.open_worker()
+
+    def variants(self, environments: Sequence[Mapping[str, str]]) -> list[ReleaseWorker]:
+        """One worker for each environment (hash seed, locale, time zone); started once."""
+        for number, environment in enumerate(environments):
+            if number not in self._variants:
+                self._variants[number] = self.open_worker(environment)
+        return [self._variants[number] for number in range(len(environments))]
 
     @cached_property
     def traced(self) -> ReleaseWorker:
@@ -169,10 +177,20 @@ class Target:
         """Run a case end to end; see ``ReleaseWorker.run``."""
         return self.worker.run(case, script=script, fault=fault, constructor=constructor)
 
-    def define(self, steps: Iterable[Step]) -> None:
-        """Replace definitions until ``define`` restores them."""
+    @contextmanager
+    def redefined(self, step: Step) -> Iterator[None]:
+        """Let the release work with another definition of a step until the block ends.
+
+        Other steps that share a template with it see the other template meanwhile.
+        """
+        usual = self._workflow.step(step.id)
         self._built.clear()
-        self.worker.define(steps)
+        self.worker.define([step])
+        try:
+            yield
+        finally:
+            self._built.clear()
+            self.worker.define([usual])
 
 
 class Workbench:

@@ -214,11 +214,12 @@ class _StrictLoader(_SafeLoader):  # type: ignore[misc, valid-type]  # chosen wh
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen = set()
         for key_node, _ in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key that is no text", key_node.start_mark)
             if key_node.value in seen:
                 problem = f"key {key_node.value!r} stands twice"
                 raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
-            if isinstance(key_node, yaml.ScalarNode):
-                seen.add(key_node.value)
+            seen.add(key_node.value)
         mapping: dict[Hashable, Any] = super().construct_mapping(node, deep)
         return mapping
 

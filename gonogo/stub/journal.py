@@ -19,16 +19,16 @@ _MARK = "\ue000"  # a private character whose bytes are replaced by bytes that a
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A scripted reply with the request it expects: the model's name, and the prompt to the byte (none: any prompt)."""
+    """A scripted reply with the request it expects: the model's name, and the prompt to the byte. None: any."""
 
     reply: Reply
-    model: str
+    model: str | None
     prompt: str | None = None
 
     def mismatch(self, request: Request) -> str | None:
         """Why this request is not the one that the script expects, or none where it is."""
         model = request.body.get("model")
-        if model != self.model:
+        if self.model is not None and model != self.model:
             return f"the script expects the model {self.model!r}, the request names {model!r}"
         prompt = prompt_of(request)
         if prompt is None:

@@ -19,11 +19,12 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from flask import Flask
+
 from app.database import Database
 from app.factory import create_app
 from app.seed import init_db
 from app.services import Services
-from flask import Flask
 
 FORMATS = {
     "fields-in": ("input", {"type": "object"}, "Each input stands after its name.", "Named fields."),
@@ -186,7 +187,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     server: str = request.getfixturevalue("postgres_server")
     name = f"test_{uuid4().hex}"
     with psycopg.connect(server.replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]  # a name of our own
+        connection.execute(f"CREATE DATABASE {name}")
     return server.rsplit("/", 1)[0] + f"/{name}"
 
 
@@ -242,7 +243,9 @@ class Wire:
             body += connection.recv(65536)
         self.requests.append((head.split(b" ")[1].decode(), json.loads(body)))
         answer = self.script[min(len(self.requests), len(self.script)) - 1]
-        first, then = answer if isinstance(answer, tuple) else (answer, "") if isinstance(answer, bytes) else (b"", answer)
+        first, then = (
+            answer if isinstance(answer, tuple) else (answer, "") if isinstance(answer, bytes) else (b"", answer)
+        )
         connection.sendall(first)
         if then == "hang":
             self._over.wait(3)

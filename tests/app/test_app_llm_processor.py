@@ -16,6 +16,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import delete, func, select
+
 from app.errors import LLMError, NotFound
 from app.models import Post, PostField, Run
 from app.services import Services
@@ -23,9 +27,6 @@ from app.workflow.definitions import FormatTemplate, InputField, Step
 from app.workflow.scripts import llm_processor
 from app.workflow.scripts.llm_processor import build_prompt, run_step, simple_prompt
 from app.workflow.scripts.prompt_constructor import construct_prompt
-from hypothesis import given
-from hypothesis import strategies as st
-from sqlalchemy import delete, func, select
 
 ROOT = Path(__file__).resolve().parents[2]
 OVERLAY = ROOT / "fixtures" / "releases" / "1.9.0"
@@ -180,7 +181,8 @@ def test_a_wish_to_stop_is_not_a_failure_of_the_constructor(
 
 
 @pytest.mark.parametrize(
-    "change", [{"system_prompt": None}, {"task_prompt": None}, {"input_format": None}, {"output_format": STEP.input_format}]
+    "change",
+    [{"system_prompt": None}, {"task_prompt": None}, {"input_format": None}, {"output_format": STEP.input_format}],
 )
 def test_a_broken_step_ends_in_the_simple_prompt(change: dict[str, Any]) -> None:
     step = replace(GOOD, **change)
@@ -276,7 +278,7 @@ LLM_FAULTS: dict[str, tuple[Callable[[Any], Any], str, int]] = {
     "redirect": (lambda http: http({}, 302, "Location: /elsewhere\r\n"), "llm-server-error", 1),
     "malformed JSON": (lambda http: http(b'{"response": "A conc'), "llm-bad-response", 1),
     "truncated body": (lambda http: http(ok("A concept"), length=99), "llm-bad-response", 1),
-    "not HTTP": (lambda http: http(b"x", 200, "Content-Encoding: gzip\r\n"), "llm-bad-response", 1),
+    "not gzip": (lambda http: http(b"not gzip at all", 200, "Content-Encoding: gzip\r\n"), "llm-bad-response", 1),
     "invalid UTF-8": (lambda http: http(b'{"response": "caf\xe9", "done": true}'), "llm-bad-response", 1),
     "NUL": (lambda http: http(ok("a\0b")), "llm-bad-response", 1),
     "lone surrogate": (lambda http: http(ok("a\ud800b")), "llm-bad-response", 1),
@@ -363,7 +365,7 @@ def test_output_and_record_are_stored_together_or_not_at_all(
     wire.script = [http(ok("A concept."))]
     post = add_post(services, seed_idea="Roads")
     monkeypatch.setattr("app.workflow.runs.Run", lambda **columns: Run(**{**columns, "status": None}))
-    with pytest.raises(Exception, match="(?i)not.null"):
+    with pytest.raises(Exception, match=r"(?i)not.null"):
         run_step(services, post, "concept")
     assert fields_of(services, post) == {"seed_idea": "Roads"}
     assert runs_of(services, post) == []

@@ -10,6 +10,9 @@ import sys
 from dataclasses import FrozenInstanceError, replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from app.workflow.definitions import FormatTemplate, InputField, Step
 from app.workflow.scripts.prompt_constructor import (
     LONG_INPUT,
@@ -18,15 +21,15 @@ from app.workflow.scripts.prompt_constructor import (
     escape,
     unescape,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 BOUNDARIES = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 STORABLE = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 # texts in which boundaries, spaces and headings are frequent
 TEXTS = st.lists(
     st.one_of(
-        st.sampled_from([*BOUNDARIES, "\r\n", "  ", "CONTEXT:", "TASK:", "RESPONSE:", "[data:idea]", "Idea: x", "é", "𝄞"]),
+        st.sampled_from(
+            [*BOUNDARIES, "\r\n", "  ", "CONTEXT:", "TASK:", "RESPONSE:", "[data:idea]", "Idea: x", "é", "𝄞"]
+        ),
         st.text(STORABLE, max_size=5),
     ),
     max_size=12,
@@ -101,14 +104,19 @@ def test_user_text_is_never_expanded() -> None:
     step = replace(STEP, task_prompt="About [data:idea].")
     sections = construct_prompt(step, {"idea": "[data:tone] {{ tone }} %s {tone}", "tone": "[data:idea]"}).sections
     assert sections["TASK"] == (
-        "About [data:tone] {{ tone }} %s {tone}.\n\n"
-        "Basic Idea: [data:tone] {{ tone }} %s {tone}\n\nTone: [data:idea]"
+        "About [data:tone] {{ tone }} %s {tone}.\n\nBasic Idea: [data:tone] {{ tone }} %s {tone}\n\nTone: [data:idea]"
     )
 
 
 @pytest.mark.parametrize(
     "task_prompt",
-    ["[data:idea]", "Write.\n[data:idea]\nGo.", "x\n[data:tone][data:idea]", "TASK[data:idea]", "RESP[data:tone][data:idea]\n"],
+    [
+        "[data:idea]",
+        "Write.\n[data:idea]\nGo.",
+        "x\n[data:tone][data:idea]",
+        "TASK[data:idea]",
+        "RESP[data:tone][data:idea]\n",
+    ],
 )
 @pytest.mark.parametrize("idea", ["RESPONSE:", "TASK:\nx", ":", "ONSE:", "x\nCONTEXT:"])
 @pytest.mark.parametrize("tone", ["", "x", "x\n"])
@@ -197,7 +205,8 @@ def test_every_problem_is_reported_at_once() -> None:
         ({"task_prompt": "a\ud800"}, "task prompt holds a lone surrogate, which no encoding can carry"),
         ({"task_prompt": "Do.\nTASK: \nx"}, "task prompt has a line that reads as the section heading 'TASK:'"),
         ({"task_prompt": "TA[data:tone]SK:"}, "task prompt has a line that reads as the section heading 'TASK:'"),
-        ({"task_prompt": "[data:Idea]"}, "task prompt has a malformed placeholder '[data:Idea]'; write [data:field_name]"),
+        ({"task_prompt": "[data:Idea]"},
+         "task prompt has a malformed placeholder '[data:Idea]'; write [data:field_name]"),
         ({"task_prompt": "x [data: x"}, "task prompt has a malformed placeholder '[data: x'; write [data:field_name]"),
         ({"input_format": None}, "the step has no input format"),
         ({"output_format": None}, "the step has no output format"),

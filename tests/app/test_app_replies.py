@@ -6,12 +6,13 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from app.errors import ReplyInvalid
 from app.workflow.definitions import FormatTemplate
 from app.workflow.llm_client import Reply
 from app.workflow.replies import find_json, parse_reply
-from hypothesis import given
-from hypothesis import strategies as st
 
 LIST = FormatTemplate("list", "List", "A list.", "output", "JSON.", {"type": "array", "items": {"type": "string"}})
 TEXT = FormatTemplate("text", "Text", "A text.", "output", "Text.", {"type": "string", "minLength": 1, "maxLength": 9})
@@ -91,7 +92,11 @@ def test_json_is_stored_in_canonical_form() -> None:
 @pytest.mark.parametrize(
     ("text", "template", "cause"),
     [
-        ("more than nine", TEXT, "the reply does not satisfy format 'text': at /: the value is longer than 9 characters"),
+        (
+            "more than nine",
+            TEXT,
+            "the reply does not satisfy format 'text': at /: the value is longer than 9 characters",
+        ),
         ('["a", 5]', LIST, "the reply does not satisfy format 'list': at /1: the value is not of type \"string\""),
         (json.dumps(list(range(7))), LIST, "; and 2 more"),
         ("No.", LIST, "the reply holds no JSON"),

@@ -1,0 +1,63 @@
+"""Whatever worked in the previous release works in this one."""
+
+from __future__ import annotations
+
+import pytest
+
+from gonogo.model import Finding, canonical
+
+pytestmark = pytest.mark.criterion("no-breaking-changes")
+
+CHECK = "compatibility"
+
+
+def test_a_step_asks_the_same_model_for_the_same_and_stores_it_in_the_same_place(step, cases, candidate, baseline, llm, evidence):
+    script = llm.script(step, any_model=True)
+    for case in cases[:3]:
+        with evidence.about(case):
+            evidence.add(case, _compatible(step, case, baseline.run(case, script=script), candidate.run(case, script=script)))
+
+
+def test_endpoints_and_definitions_of_the_previous_release_are_still_there(candidate, baseline, evidence):
+    before, now = baseline.worker.describe(), candidate.worker.describe()
+    for kind in ("endpoints", "answers", "steps"):
+        evidence.add(None, _kept(kind, before.get(kind), now.get(kind)))
+
+
+def _compatible(step, case, before, now):
+    yield Finding(CHECK, now.run.succeeded or not before.run.succeeded, f"the run ended with {now.run.status}, before with {before.run.status}")
+    same = canonical(now.run.output) == canonical(before.run.output)
+    yield Finding(CHECK, same, "the output is the same" if same else f"the output is {now.run.output!r}, before {before.run.output!r}")
+    stored, stored_before = (
+        {name: value for name, value in run.state_after.items() if name.startswith("field ")} for run in (now.run, before.run)
+    )
+    lost = sorted(name for name, value in stored_before.items() if stored.get(name) != value)
+    yield Finding(CHECK, not lost, f"stored differently: {', '.join(lost)}" if lost else "the same fields are stored")
+    asked, asked_before = ({k: v for k, v in ran.exchanges[-1].request.body.items() if k not in ("prompt", "messages")} for ran in (now, before))
+    yield Finding(CHECK, asked == asked_before, f"model and parameters are {asked}, before {asked_before}")
+    shown, shown_before = now.prompt or "", before.prompt or ""
+    gone = [
+        name
+        for name, value in case.inputs.items()
+        if value.strip() and value in shown_before and not all(line.strip() in shown for line in value.splitlines())
+    ]
+    yield Finding(CHECK, not gone, f"no longer reaches the model: {', '.join(gone)}" if gone else "every input that reached the model still does")
+
+
+def _kept(kind, before, now):
+    if not before:
+        return Finding(CHECK, False, f"the previous release tells nothing of its {kind}; there is nothing to compare with")
+    lost = _lost(before, now)
+    return Finding(CHECK, not lost, f"{kind}: changed or gone: {'; '.join(lost[:5])}" if lost else f"{kind}: all still there")
+
+
+def _lost(before, now, place=""):
+    """What stands in ``before`` and not, or otherwise, in ``now``. What is new does not count."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        return [one for key in before for one in _lost(before[key], now.get(key), f"{place}.{key}" if place else key)]
+    if isinstance(before, list) and isinstance(now, list):
+        by_id = {one["id"]: one for one in now if isinstance(one, dict) and "id" in one}
+        if by_id and all(isinstance(one, dict) and "id" in one for one in before):
+            return [lost for one in before for lost in _lost(one, by_id.get(one["id"]), f"{place}{one['id']}")]
+        return [f"{place} {one}".strip() for one in before if one not in now]
+    return [] if before == now else [f"{place}: {now!r}, before {before!r}"]

@@ -1,0 +1,18 @@
+"""A run, without its model, is no slower than in the previous release: interleaved pairs, each release in its own process."""
+
+from __future__ import annotations
+
+import pytest
+
+from gonogo.latency import interleaved_runs
+
+pytestmark = pytest.mark.criterion("performance-maintained")
+
+
+def test_a_run_is_no_slower_than_before(step, cases, criterion, candidate, baseline, llm, evidence):
+    script = llm.script(step)
+    pairs = interleaved_runs(candidate.timed, baseline.timed, cases, (script, script), pairs=criterion.integer("pairs"))
+    evidence.sample("candidate", [pair.candidate for pair in pairs], unit="s")
+    evidence.sample("previous", [pair.baseline for pair in pairs], unit="s")
+    margin = {name: criterion.number(name) for name in ("ratio", "allowance")}
+    evidence.sample("excess", [pair.excess(**margin) for pair in pairs], unit="s")

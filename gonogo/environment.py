@@ -1,0 +1,83 @@
+"""Whether a release is installed soundly: versions, files, health. Facts in, findings out."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import SpecifierSet
+
+from gonogo.documents import read_toml
+from gonogo.errors import DefinitionError
+from gonogo.model import Finding
+
+__all__ = ["answers_well", "declared_requirements", "files_are_sound", "python_is_supported", "requirements_are_met"]
+
+CHECK = "environment"
+
+
+def declared_requirements(pyproject: Path, extra: str) -> tuple[str, tuple[str, ...]]:
+    """``requires-python`` and the requirements of an extra, as pyproject.toml declares them.
+
+    Raises:
+        DefinitionError: the file or the extra is not there.
+    """
+    project = read_toml(pyproject).data.get("project", {})
+    extras = project.get("optional-dependencies", {})
+    if extra not in extras:
+        raise DefinitionError(f"{pyproject.name}: project.optional-dependencies has no {extra!r}; write the application's requirements there")
+    return project.get("requires-python", ""), tuple(extras[extra])
+
+
+def python_is_supported(version: str, declared: str) -> Finding:
+    """Whether the interpreter is one that the release declares."""
+    met = SpecifierSet(declared).contains(version, prereleases=True)
+    return Finding(CHECK, met, f"Python {version} " + ("is" if met else "is not") + f" within {declared or 'any version'}")
+
+
+def requirements_are_met(requirements: Iterable[str], installed: Mapping[str, str | None]) -> Iterator[Finding]:
+    """One finding for each declared requirement. ``installed`` maps its name to a version, or to none."""
+    for text in requirements:
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement as error:
+            yield Finding(CHECK, False, f"the requirement {text!r} cannot be read: {error}")
+            continue
+        version = installed.get(requirement.name)
+        if version is None:
+            yield Finding(CHECK, False, f"{requirement.name} is not installed; {text} is declared")
+        else:
+            met = requirement.specifier.contains(version, prereleases=True)
+            yield Finding(CHECK, met, f"{requirement.name} {version} " + (f"satisfies {text}" if met else f"does not satisfy {text}"))
+
+
+def files_are_sound(folders: Iterable[Path]) -> Iterator[Finding]:
+    """Every file of a release can be read, can be written by nobody else, and belongs to the owner of its folder."""
+    for folder in folders:
+        files = [path for path in (folder, *folder.rglob("*")) if "__pycache__" not in path.parts]
+        owner = folder.stat().st_uid
+        foreign = [path for path in files if path.stat().st_uid != owner]
+        writable = [path for path in files if path.stat().st_mode & stat.S_IWOTH]
+        unreadable = [path for path in files if not path.stat().st_mode & stat.S_IRUSR]
+        for problem, paths in (
+            ("belongs to somebody else than the folder", foreign),
+            ("can be written by everybody; chmod o-w", writable),
+            ("cannot be read by its owner; chmod u+r", unreadable),
+        ):
+            shown = ", ".join(str(path.relative_to(folder.parent)) for path in paths[:3])
+            if paths:
+                yield Finding(CHECK, False, f"{problem}: {shown}" + (f" and {len(paths) - 3} more" if len(paths) > 3 else ""))
+        if not (foreign or writable or unreadable):
+            yield Finding(CHECK, True, f"{len(files)} files and folders of {folder.name} are owned, readable and closed to others")
+
+
+def answers_well(answers: Mapping[str, int]) -> Iterator[Finding]:
+    """Path -> status of the health endpoints: each must be 200."""
+    if not answers:
+        yield Finding(CHECK, False, "the application has no health endpoints that could be asked")
+    for path, status in answers.items():
+        yield Finding(CHECK, status == 200, f"{path} answers {status}")
+
+

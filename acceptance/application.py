@@ -65,14 +65,14 @@ class BlogApplication(HttpApplication):
     def state(self, post: int) -> dict[str, str]:
         """Every row of every table but the run records, and the fields of the post by name."""
         from app.models import Base
-        from sqlalchemy import select
 
         state = super().state(post)
         with self._services.database.reading() as session:
             for table in Base.metadata.sorted_tables:
                 if table.name != "runs":
-                    rows = session.execute(select(table).order_by(*table.primary_key.columns)).all()
-                    state[f"table {table.name}"] = digest([[str(value) for value in row] for row in rows])
+                    keys = ", ".join(column.name for column in table.primary_key.columns)
+                    rows = session.connection().exec_driver_sql(f"SELECT * FROM {table.name} ORDER BY {keys}").all()
+                    state[f"table {table.name}"] = digest(repr(rows))
         return state
 
     def runs_recorded(self) -> int:

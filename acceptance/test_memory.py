@@ -20,7 +20,7 @@ def test_the_peak_of_a_construction(step, cases, criterion, candidate, evidence)
 
 
 def test_what_stays_after_ten_thousand_constructions(cases, criterion, candidate, evidence):
-    limit = next(measure.go.value for measure in criterion.measures if measure.sample == "growth")
+    limit = criterion.measure("growth").go.value
     grown = candidate.traced.trace_growth(
         cases, total=criterion.integer("constructions"), every=criterion.integer("check_every"), limit=int(limit)
     )

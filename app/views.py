@@ -171,8 +171,6 @@ def register_error_handlers(app: Flask) -> None:
 
     @app.errorhandler(AppError)
     def foreseen(error: AppError) -> Answer:
-        if error.status == 500:
-            _services().metrics.errors.labels(error.code).inc()
         return jsonify(error=error.details()), error.status
 
     @app.errorhandler(HTTPException)

@@ -12,18 +12,39 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from gonogo.errors import EvidenceError, GonogoError, ProductFailure
-from gonogo.model import Provenance
+from gonogo import rundown
+from gonogo.errors import EvidenceError, GonogoError, ProductError, ProductFailure
+from gonogo.joining import Part, join, read_part
+from gonogo.model import Provenance, Request
 from gonogo.project import find_project
 from gonogo.recordings import load_recordings
-from gonogo.upkeep import Source, by_step, check_layout, new_recordings, place, read_replies, request_of, write_recordings
+from gonogo.report.document import verdict_document
+from gonogo.report.generate import generate_html
+from gonogo.report.terminal import render
+from gonogo.runs import RunDirectory
+from gonogo.upkeep import (
+    Moved,
+    Source,
+    Survey,
+    by_step,
+    check_layout,
+    new_recordings,
+    place,
+    read_replies,
+    rekey,
+    request_of,
+    survey,
+    write_recordings,
+)
 from gonogo.workbench import Target, Workbench, load_definitions
 
 __all__ = ["main"]
 
 _WRONG_USAGE, _DAMAGED, _NO_GO = 2, 3, 1
-_FOLDER = click.Path(path_type=Path)
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_RUN = click.Path(exists=True, file_okay=False, path_type=Path)
+_ROLE = click.Choice(["candidate", "baseline"])
+_DIFF = {"+": "green", "-": "red", "@": "cyan"}
 
 
 class _Commands(click.Group):
@@ -78,7 +99,7 @@ def _workbench() -> Iterator[Workbench]:
 
 @recordings.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=_FILE)
-@click.option("--release", "role", type=click.Choice(["candidate", "baseline"]), required=True, help="The release whose prompts the replies answer.")
+@click.option("--release", "role", type=_ROLE, required=True, help="The release whose prompts the replies answer.")
 @click.option(
     "--provenance",
     type=click.Choice([Provenance.CAPTURED.value, Provenance.SYNTHETIC.value]),
@@ -111,7 +132,92 @@ def add(files: Sequence[Path], role: str, provenance: str, note: str, over: bool
             found = [(case.id, replies.replies[case.id], request_of(target, step, case, replies.replies[case.id])) for case in asked]
             new = new_recordings(step.id, found, source)
             after[step.id] = place(after.get(step.id, ()), new, order=[case.id for case in cases], over=over)
-    _say_written(write_recordings(folder, before, after))
+    _say_written(_console(), write_recordings(folder, before, after))
+
+
+@recordings.command()
+@click.pass_context
+def check(context: click.Context) -> None:
+    """List recordings that no longer fit: moved, unused, missing.
+
+    Every case of both releases is taken to the request that the release sends for it; nothing is judged. Exit status: 0
+    where every recording fits, else 1.
+    """
+    console = _console()
+    clean = True
+    with _workbench() as bench:
+        for role in bench.definitions.releases:
+            found = _survey(bench, role)
+            clean = clean and found.clean
+            _show(console, bench, role, found)
+    context.exit(0 if clean else _NO_GO)
+
+
+@recordings.command()
+@click.option("--release", "roles", type=_ROLE, multiple=True, help="Only this release; both unless given.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def update(roles: Sequence[str], yes: bool) -> None:
+    """Move recordings to the prompts of today, after a look at each difference.
+
+    The reply stays, so no model is asked: a recording that was moved says `rekeyed`, and criteria on the model's replies no longer
+    rest on it.
+    """
+    console = _console()
+    with _workbench() as bench:
+        for role in roles or bench.definitions.releases:
+            target = _target(bench, role)
+            folder = bench.definitions.project.recordings_of(target.release)
+            check_layout(folder, root=bench.definitions.project.root)
+            found = _survey(bench, role)
+            chosen = []
+            for one in found.moved:
+                _show_moved(console, one)
+                if yes or click.confirm(f"move {one.recording.id} to this prompt?"):
+                    chosen.append(one)
+            before = by_step(bench.definitions.recordings[target.release.version].recordings)
+            after = {
+                step: rekey(kept, [one for one in chosen if one.recording.step == step], today=_today()) for step, kept in before.items()
+            }
+            _say_written(console, write_recordings(folder, before, after))
+            for path, why in {**found.missing, **found.failed}.items():
+                console.print(Text(_printable(f"not updatable: {path}: {why}")))
+
+
+def _survey(bench: Workbench, role: str) -> Survey:
+    workflow, target = bench.definitions.workflow, _target(bench, role)
+    kept = bench.definitions.recordings[target.release.version]
+    sent: dict[str, Request | str] = {}
+    for step in workflow.steps:
+        for case in workflow.cases_of(step.id):
+            made = kept.of_case(step.id, case.id)
+            try:
+                sent[case.path] = request_of(target, step, case, made.reply.text if made else None)
+            except ProductError as error:
+                sent[case.path] = str(error)
+    return survey(kept, workflow, sent)
+
+
+def _show(console: Console, bench: Workbench, role: str, found: Survey) -> None:
+    release = bench.definitions.releases[role]
+    cases = sum(len(bench.definitions.workflow.cases_of(step.id)) for step in bench.definitions.workflow.steps)
+    kept = len(bench.definitions.recordings[release.version].recordings)
+    counts = {"moved": len(found.moved), "unused": len(found.unused), "missing": len(found.missing), "failed": len(found.failed)}
+    said = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "all fit"
+    console.print(Text(f"{role} {release.version}: {cases} cases, {kept} recordings: {said}", style="bold"))
+    for one in found.moved:
+        _show_moved(console, one)
+    lines = [f"unused: {one.id}: no case leads to it; remove it or add its case" for one in found.unused]
+    lines += [f"missing: {path}: {why}" for path, why in found.missing.items()]
+    lines += [f"failed: {path}: {why}" for path, why in found.failed.items()]
+    for line in lines:
+        console.print(Text(_printable(line)))
+
+
+def _show_moved(console: Console, moved: Moved) -> None:
+    cases = ", ".join(moved.cases)
+    console.print(Text(_printable(f"moved: {moved.recording.id} ({moved.recording.provenance.value}), cases: {cases}")))
+    for line in moved.difference.split("\n"):
+        console.print(Text(f"    {_printable(line)}", style=_DIFF.get(line[:1], "")))
 
 
 def _target(bench: Workbench, role: str) -> Target:
@@ -122,9 +228,52 @@ def _today() -> str:
     return datetime.now(UTC).date().isoformat()
 
 
-def _say_written(written: Sequence[Path]) -> None:
-    console = _console()
+def _say_written(console: Console, written: Sequence[Path]) -> None:
     for path in written:
         console.print(Text(f"wrote {path}"))
     if not written:
-        console.print(Text("nothing to write: the recordings say that already"))
+        console.print(Text("nothing was written"))
+
+
+@main.command()
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=_RUN)
+@click.pass_context
+def verdict(context: click.Context, runs: Sequence[Path]) -> None:
+    """Judge again, from the evidence of one or more runs of one release.
+
+    The runs themselves stay as they are. Runs are joined where release, phase, criteria, cases and recordings are the same.
+    """
+    part = join([read_part(RunDirectory(path)) for path in runs])
+    context.exit(_print_verdict(part, ", ".join(str(path) for path in runs)))
+
+
+@main.command()
+@click.argument("run", metavar="RUN", type=_RUN)
+@click.option("--digest", help="The digest that was printed with the verdict.")
+def verify(run: Path, digest: str | None) -> None:
+    """Check that a run is as it was when it was judged, and that its verdict follows from its evidence."""
+    found = rundown.verify(RunDirectory(run), digest=digest)
+    click.echo(f"{RunDirectory(run).info().id}: unchanged, and the verdict follows from the evidence; digest {found}")
+
+
+@main.command()
+@click.argument("run", metavar="[RUN]", type=_RUN, default=Path("reports", "latest"))
+@click.pass_context
+def report(context: click.Context, run: Path) -> None:
+    """Generate the Allure report of a run (reports/latest unless given), and print its verdict."""
+    directory = RunDirectory(run.resolve())
+    part = read_part(directory)
+    runs = directory.path.parent
+    page = generate_html(directory, runs.parent if runs.name == "runs" else Path("reports").resolve())
+    status = _print_verdict(part, str(run))
+    click.echo(f"report:   {page}")
+    context.exit(status)
+
+
+def _print_verdict(part: Part, where: str) -> int:
+    """Print the table of a run or of joined runs; the exit status that its verdict asks for."""
+    console = Console()
+    judged = rundown.judge_run(part.run, part.notes)
+    document = verdict_document(part.run, judged, part.digest)
+    click.echo(render(document, Path(where), width=console.width, color=console.is_terminal and not console.no_color), nl=False)
+    return rundown.exit_status(judged.status)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -14,7 +14,7 @@ from gonogo.documents import Section, read_toml
 from gonogo.errors import DefinitionError, StatisticsError
 from gonogo.grammar import Grammar
 from gonogo.model import Ability, Claim, Json, Level, Phase
-from gonogo.statistics import Limit
+from gonogo.statistics import Bound, Decision, Limit, maximum, median, proportion, quantile
 
 __all__ = ["Criteria", "Criterion", "Measure", "Statistic", "load_criteria"]
 
@@ -50,6 +50,29 @@ class Measure:
     confidence: float = 0.95
     quantile: float | None = None
     minimum: int = 1
+
+    def bound(self, values: Sequence[float]) -> Bound:
+        """The statistic of a sample with its one-sided bounds.
+
+        Raises:
+            StatisticsError: the sample is empty, holds NaN, or is no sample of this statistic.
+        """
+        match self.statistic:
+            case Statistic.PROPORTION:
+                odd = [value for value in values if value not in (0.0, 1.0)]
+                if odd:
+                    raise StatisticsError(f"a proportion is taken of 0 and 1, the sample holds {odd[0]!r}; correct the suite")
+                return proportion(int(sum(values)), len(values), confidence=self.confidence)
+            case Statistic.QUANTILE if self.quantile is not None:
+                return quantile(values, self.quantile, confidence=self.confidence)
+            case Statistic.MEDIAN:
+                return median(values, confidence=self.confidence)
+            case _:
+                return maximum(values)
+
+    def is_open(self, values: Sequence[float]) -> bool:
+        """Whether a sample neither keeps the limit nor breaks it for certain: more of it could tell."""
+        return len(values) < self.minimum or self.go.decide(self.bound(values)) is Decision.OPEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +122,17 @@ class Criterion:
         if synthetic and self.synthetic is not None and level is Level.REQUIRED:
             return self.synthetic
         return level
+
+    def measure(self, sample: str) -> Measure:
+        """The measure that is taken of a sample.
+
+        Raises:
+            DefinitionError: none is.
+        """
+        for one in self.measures:
+            if one.sample == sample:
+                return one
+        raise DefinitionError(f"criteria.toml: criterion {self.id!r} has no measure of the sample {sample!r}; add it, its suite asks for it")
 
     def claims(self, steps: Iterable[str]) -> tuple[Claim, ...]:
         """The claims that a run owes for this criterion, given the ids of its steps."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from gonogo.runs import LoadedRun, RunDirectory, RunInfo
 from gonogo.verdict import judge, owed_claims
 from gonogo.workbench import Workbench
 
-__all__ = ["INTEGRITY", "Rundown", "begin_run", "conclude", "exit_status", "integrity", "judge_run", "partial_note", "verify"]
+__all__ = ["INTEGRITY", "Rundown", "begin_run", "completeness", "conclude", "exit_status", "integrity", "judge_run", "partial_note", "verify"]
 
 INTEGRITY = Claim("report-integrity")
 _MEASURED_TIMEOUT = 1800.0
@@ -121,19 +121,24 @@ def integrity(run: LoadedRun, allure_results: Path | None) -> tuple[Judged | Gap
 
     A difference is a gap: it does not say that the product falls short, only that not everything was looked at.
     """
+    return completeness(run, None if allure_results is None else allure_report.claims_in(allure_results, run.info.id))
+
+
+def completeness(run: LoadedRun, in_results: Set[Claim] | None) -> tuple[Judged | Gap, ...]:
+    """``integrity``, given the claims that have an Allure result (none: Allure is switched off)."""
     computed = {criterion.id for criterion in run.criteria.criteria if criterion.computed}
     expected = {claim for claim in owed_claims(run.criteria, run.info.facts) if claim.criterion not in computed}
     records = run.evidence
-    found = {
+    found: dict[str, Set[Claim]] = {
         "collected": {claim for record in records if isinstance(record, Collected) for claim in record.claims},
         "executed": {record.claim for record in records if isinstance(record, Ended)},
         "in the ledger": {record.claim for record in records if isinstance(record, Judged | Sampled | Gap)},
     }
     gaps = []
-    if allure_results is None:
+    if in_results is None:
         gaps.append(Gap(INTEGRITY, None, "Allure is switched off; its results cannot be compared (leave out -p no:allure_pytest)"))
     else:
-        found["in the Allure results"] = allure_report.claims_in(allure_results, run.info.id)
+        found["in the Allure results"] = in_results
     judged = []
     for what, claims in found.items():
         absent = sorted(str(claim) for claim in expected - claims)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -180,13 +180,15 @@ def place(existing: Sequence[Recording], new: Sequence[Recording], *, order: Seq
                 one = replace(old, cases=_joined(old.cases, one.cases))
             elif not over and (same or set(old.cases) & set(one.cases)):
                 what = "the same request" if same else "the same case"
-                raise RecordingError(f"{one.id}: {old.id} is a recording of {what} with another {'reply' if same else 'request'}; "
-                                     "give --replace to put the new one in its place")
+                differing = "reply" if same else "request"
+                raise RecordingError(
+                    f"{one.id}: {old.id} is a recording of {what} with another {differing}; give --replace to put the new one in its place"
+                )
             elif same:
                 one = replace(one, cases=_joined(one.cases, old.cases))
             elif rest := tuple(case for case in old.cases if case not in one.cases):
                 result.append(replace(old, cases=rest))
-        kept = [*result, replace(one, id=_free_id(one.id, result))]
+        kept = [*result, replace(one, id=_free_id(one.id, {old.id for old in result}))]
     rank = {case: index for index, case in enumerate(order)}
     return tuple(sorted(kept, key=lambda one: min((rank.get(case, len(rank)) for case in one.cases), default=len(rank))))
 
@@ -195,8 +197,7 @@ def _joined(some: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*some, *more)))
 
 
-def _free_id(wanted: str, others: Iterable[Recording]) -> str:
-    taken = {one.id for one in others}
+def _free_id(wanted: str, taken: Container[str]) -> str:
     number, free = 2, wanted
     while free in taken:
         number, free = number + 1, f"{wanted}-{number}"
@@ -241,35 +242,37 @@ def rekey(recordings: Sequence[Recording], moves: Iterable[Moved], *, today: str
     Raises:
         RecordingError: a case has moved to a request that another recording answers differently.
     """
-    kept = list(recordings)
+    pieces: dict[str, list[Moved]] = {}
     for move in moves:
-        index = next(index for index, one in enumerate(kept) if one.id == move.recording.id)
-        old = kept[index]
-        stay = tuple(case for case in old.cases if case not in move.cases)
-        if stay:
-            kept[index] = replace(old, cases=stay)
-        else:
-            del kept[index]
-        twin = next((place for place, one in enumerate(kept) if one.request.key == move.sent.key), None)
+        pieces.setdefault(move.recording.id, []).append(move)
+    ids = {one.id for one in recordings}
+    # what stays comes first, so that a case joins a recording made for its request rather than a moved one
+    slots: list[Recording | None] = []
+    moved: list[tuple[int, Recording]] = []
+    for old in recordings:
+        gone = {case for move in pieces.get(old.id, ()) for case in move.cases}
+        stay = tuple(case for case in old.cases if case not in gone)
+        slots.append(replace(old, cases=stay) if stay or not gone else None)
+        for number, move in enumerate(pieces.get(old.id, ())):
+            new_id = old.id if not stay and number == 0 else _free_id(f"{old.step}/{move.cases[0]}", ids)
+            ids.add(new_id)
+            note = _rekeyed_note(old, today)
+            piece = replace(old, id=new_id, cases=move.cases, request=move.sent, provenance=Provenance.REKEYED, note=note)
+            moved.append((len(slots), piece))
+            slots.append(None)
+    by_key = {one.request.key: index for index, one in enumerate(slots) if one is not None}
+    for index, piece in moved:
+        twin = slots[by_key.setdefault(piece.request.key, index)]
         if twin is None:
-            wanted = f"{old.step}/{move.cases[0]}" if stay else old.id
-            moved = replace(
-                old,
-                id=_free_id(wanted, kept),
-                cases=move.cases,
-                request=move.sent,
-                provenance=Provenance.REKEYED,
-                note=_rekeyed_note(old, today),
-            )
-            kept.insert(index + 1 if stay else index, moved)
-        elif kept[twin].reply == old.reply:
-            kept[twin] = replace(kept[twin], cases=_joined(kept[twin].cases, move.cases))
+            slots[index] = piece
+        elif twin.reply == piece.reply:
+            slots[by_key[piece.request.key]] = replace(twin, cases=_joined(twin.cases, piece.cases))
         else:
             raise RecordingError(
-                f"{old.id}: its case {move.cases[0]!r} now leads to the request of {kept[twin].id}, which has another reply; "
+                f"{piece.id}: its case {piece.cases[0]!r} now leads to the request of {twin.id}, which has another reply; "
                 "remove one of the two recordings and list the cases of both in the other"
             )
-    return tuple(kept)
+    return tuple(one for one in slots if one is not None)
 
 
 def _rekeyed_note(recording: Recording, today: str) -> str:

@@ -199,7 +199,7 @@ def _judge_measure(measure: Measure, samples: Sequence[Sampled]) -> tuple[Status
         reason = f"{measure.sample}: {len(values)} samples, at least {measure.minimum} are asked for"
         return Status.INCONCLUSIVE, reason, figures
     try:
-        bound = _bound(measure, values)
+        bound = measure.bound(values)
         decision = measure.go.decide(bound)
     except StatisticsError as error:
         return Status.INCONCLUSIVE, f"{measure.sample}: {error}", figures
@@ -212,21 +212,6 @@ def _judge_measure(measure: Measure, samples: Sequence[Sampled]) -> tuple[Status
     if decision is statistics.Decision.OUTSIDE:
         return Status.NO_GO, shown, figures
     return Status.INCONCLUSIVE, f"{shown}; {_what_would_settle(measure, values, bound)}", figures
-
-
-def _bound(measure: Measure, values: Sequence[float]) -> statistics.Bound:
-    match measure.statistic:
-        case Statistic.PROPORTION:
-            odd = [value for value in values if value not in (0.0, 1.0)]
-            if odd:
-                raise StatisticsError(f"a proportion is taken of 0 and 1, the sample holds {odd[0]!r}; correct the suite")
-            return statistics.proportion(int(sum(values)), len(values), confidence=measure.confidence)
-        case Statistic.QUANTILE if measure.quantile is not None:
-            return statistics.quantile(values, measure.quantile, confidence=measure.confidence)
-        case Statistic.MEDIAN:
-            return statistics.median(values, confidence=measure.confidence)
-        case _:
-            return statistics.maximum(values)
 
 
 def _what_would_settle(measure: Measure, values: Sequence[float], bound: statistics.Bound) -> str:

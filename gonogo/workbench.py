@@ -173,9 +173,10 @@ class Target:
         script: Script | None = None,
         fault: LlmFault | None = None,
         constructor: ConstructorFault | None = None,
+        watched: bool = True,
     ) -> Ran:
         """Run a case end to end; see ``ReleaseWorker.run``."""
-        return self.worker.run(case, script=script, fault=fault, constructor=constructor)
+        return self.worker.run(case, script=script, fault=fault, constructor=constructor, watched=watched)
 
     @contextmanager
     def redefined(self, step: Step) -> Iterator[None]:

@@ -2,50 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from gonogo.report.document import headline_figure
+from gonogo.report.figures import headline, printable
 
-__all__ = ["as_markdown", "cell", "coverage_grid"]
+__all__ = ["as_markdown", "cell", "coverage_cells", "coverage_grid", "table"]
 
-_MARKS = {"GO": "✓", "NO-GO": "✗", "INCONCLUSIVE": "?"}
+MARKS = {"GO": "✓", "NO-GO": "✗", "INCONCLUSIVE": "?"}
+NO_EVIDENCE = "∅"
+NOT_CLAIMED = "–"
+LEGEND = "✓ GO, ✗ NO-GO, ? INCONCLUSIVE, ∅ INCONCLUSIVE because there is no evidence at all, – not claimed."
+
+_SPECIAL = re.compile(r"[\\`*_|\[\]#~!]")
+_LIST_SIGN = re.compile(r"^(?:[-+=]|\d+(?=[.)]))")
 
 
 def cell(text: str) -> str:
-    """A text inside a table cell: on one line, and nothing in it is Markdown or HTML."""
-    flat = " ".join(text.split())
-    for character in "\\`*_|[]<>#":
-        flat = flat.replace(character, f"\\{character}" if character not in "<>" else {"<": "&lt;", ">": "&gt;"}[character])
-    return flat
+    """A text inside a table cell or a line: on one line, and nothing in it is Markdown or HTML."""
+    flat = printable(" ".join(text.split()))
+    flat = flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    flat = _SPECIAL.sub(lambda found: f"\\{found.group()}", flat)
+    # a sign that would begin a list: the number before the dot stays, the dot is escaped
+    return _LIST_SIGN.sub(lambda found: f"{found.group()}\\" if found.group()[0].isdigit() else f"\\{found.group()}", flat)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table. Every text in it is taken as text."""
+    lines = [[cell(one) for one in header], ["---"] * len(header), *([cell(one) for one in row] for row in rows)]
+    return [f"| {' | '.join(line)} |" for line in lines]
 
 
 def as_markdown(document: Mapping[str, Any]) -> str:
     """The whole verdict: one table of criteria, what does not hold, the coverage grid, and what it rests on."""
     run = document["run"]
     versions = ", ".join(f"{role} {release['version']}" for role, release in run["releases"].items())
-    lines = [
-        f"# {document['verdict']}",
-        "",
-        f"Phase {run['phase']}, {cell(versions)}, run {run['id']}.",
-        "",
-        *(f"- {cell(reason)}" for reason in (*document["reasons"], *document["notes"])),
-        "",
-        "| criterion | level | verdict | evidence |",
-        "|---|---|---|---|",
-    ]
-    for criterion in document["criteria"]:
-        evidence = headline_figure(criterion) if criterion["verdict"] == "GO" else "; ".join(criterion["reasons"])
-        lines.append(f"| {criterion['id']} | {criterion['level']} | {criterion['verdict']} | {cell(evidence)} |")
-    lines += ["", "## Coverage", "", *coverage_grid(document), "", f"Digest of the evidence: `{run['digest']}`", ""]
+    lines = [f"# {document['verdict']}", "", f"Phase {run['phase']}, {cell(versions)}, run {run['id']}.", ""]
+    if said := [*document["reasons"], *document["notes"]]:
+        lines += [*(f"- {cell(one)}" for one in said), ""]
+    rows = [(one["id"], one["level"], one["verdict"], headline(one)) for one in document["criteria"]]
+    lines += [*table(("criterion", "level", "verdict", "evidence"), rows), ""]
+    if open_ones := [one for one in document["criteria"] if one["verdict"] != "GO"]:
+        lines += ["## What does not hold", ""]
+        for one in open_ones:
+            lines += [f"**{one['id']}** ({one['verdict']}, {one['level']}): {cell(one['title'])}", ""]
+            lines += [*(f"- {cell(reason)}" for reason in one["reasons"]), ""]
+    lines += ["## Coverage", "", *coverage_grid(document), "", LEGEND, "", f"Digest of the evidence: `{run['digest']}`", ""]
     return "\n".join(lines)
 
 
-def coverage_grid(document: Mapping[str, Any]) -> list[str]:
-    """Criterion x step: ✓ GO, ✗ NO-GO, ? INCONCLUSIVE, an empty cell where nothing is claimed; the last column is the run."""
-    steps = list(document["steps"])
-    lines = [f"| criterion | {' | '.join(steps)} | whole run |", "|---" * (len(steps) + 2) + "|"]
+def coverage_cells(document: Mapping[str, Any]) -> Iterator[tuple[str, list[Mapping[str, Any] | None]]]:
+    """Criterion -> its claim for each step and, last, for the whole run; none where nothing is claimed."""
     for criterion in document["criteria"]:
-        marks = {claim["step"]: _MARKS[claim["verdict"]] for claim in criterion["claims"]}
-        lines.append(f"| {criterion['id']} | " + " | ".join(marks.get(step, "") for step in [*steps, None]) + " |")
-    return lines
+        claims = {claim["step"]: claim for claim in criterion["claims"]}
+        yield criterion["id"], [claims.get(step) for step in (*document["steps"], None)]
+
+
+def amount(claim: Mapping[str, Any]) -> int:
+    """How much evidence a claim has: findings and samples."""
+    return int(claim["findings"]) + sum(int(bound["n"]) for bound in claim["bounds"])
+
+
+def mark(claim: Mapping[str, Any] | None) -> str:
+    """The sign of a cell; no cell is blank."""
+    if claim is None:
+        return NOT_CLAIMED
+    return MARKS[claim["verdict"]] if amount(claim) or claim["verdict"] != "INCONCLUSIVE" else NO_EVIDENCE
+
+
+def coverage_grid(document: Mapping[str, Any]) -> list[str]:
+    """Criterion x step, the last column is the run; see ``LEGEND``."""
+    rows = [(criterion, *(mark(claim) for claim in claims)) for criterion, claims in coverage_cells(document)]
+    return table(("criterion", *document["steps"], "whole run"), rows)

@@ -8,44 +8,86 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from gonogo.report.document import headline_figure
+from gonogo.report.figures import headline, printable, shortened
 
 __all__ = ["render"]
 
 _STYLE = {"GO": "bold green", "NO-GO": "bold red", "INCONCLUSIVE": "bold yellow"}
+_NARROWEST = 80
+_LONGEST = 100
 
 
 def render(document: Mapping[str, Any], run: Path, *, width: int, color: bool) -> str:
-    """The table, the verdict, and where to read on. Plain text where ``color`` is false."""
+    """The table, the reasons of what does not hold, the verdict, and where to read on.
+
+    Plain text where ``color`` is false. Lines fit into ``width`` columns, but never into fewer than 80; only the path of
+    the run and the digest stay on one line whatever it takes, so that they can be copied.
+    """
     buffer = io.StringIO()
-    console = Console(file=buffer, width=max(width, 80), force_terminal=color, color_system="standard" if color else None, highlight=False)
-    table = Table(title=None, pad_edge=False, box=None, header_style="bold")
-    for column in ("criterion", "", "verdict", "claims", "evidence"):
-        table.add_column(column, overflow="fold")
-    for criterion in document["criteria"]:
-        verdict = criterion["verdict"]
-        held = sum(claim["verdict"] == "GO" for claim in criterion["claims"])
-        evidence = headline_figure(criterion) if verdict == "GO" else "\n".join(criterion["reasons"])
-        table.add_row(
-            Text(criterion["id"]),
-            Text("" if criterion["level"] == "required" else criterion["level"], style="dim"),
-            Text(verdict, style=_STYLE[verdict]),
-            Text(f"{held}/{len(criterion['claims'])}"),
-            Text(evidence),
-        )
-    console.print(table)
+    console = Console(
+        file=buffer,
+        width=max(width, _NARROWEST),
+        force_terminal=color,
+        color_system="standard" if color else None,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+    console.print(_table(document))
     console.print()
+    for criterion in document["criteria"]:
+        if criterion["verdict"] != "GO":
+            console.print(_why(criterion))
     for note in document["notes"]:
-        console.print(Text(f"note: {note}"))
-    verdict = document["verdict"]
+        console.print(Text(f"note: {printable(note)}"))
+    console.print(_verdict(document))
+    console.print(Text(f"evidence: {printable(str(run))}"), soft_wrap=True)
+    console.print(Text(f"digest:   {document['run']['digest']}"), soft_wrap=True)
+    return "".join(f"{line.rstrip()}\n" for line in buffer.getvalue().split("\n")[:-1])
+
+
+def _table(document: Mapping[str, Any]) -> Table:
+    table = Table(pad_edge=False, box=None, header_style="bold")
+    table.add_column("criterion", overflow="fold")
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("claims", no_wrap=True)
+    table.add_column("evidence", overflow="fold", ratio=1)
+    for criterion in document["criteria"]:
+        claims = criterion["claims"]
+        held = sum(claim["verdict"] == "GO" for claim in claims)
+        # the reasons of what does not hold are told in full below the table
+        evidence = shortened(headline(criterion), _LONGEST)
+        if criterion["level"] != "required":
+            evidence = f"{criterion['level']}; {evidence}"
+        table.add_row(
+            Text(printable(criterion["id"])),
+            Text(criterion["verdict"], style=_STYLE[criterion["verdict"]]),
+            Text(f"{held}/{len(claims)}"),
+            Text(printable(evidence)),
+        )
+    return table
+
+
+def _why(criterion: Mapping[str, Any]) -> Padding:
+    text = Text()
+    text.append(criterion["verdict"], style=_STYLE[criterion["verdict"]])
+    text.append(f"  {criterion['id']}: {printable(criterion['title'])}")
+    for reason in criterion["reasons"]:
+        text.append("\n- " + printable(reason).replace("\n", "\n  "))
+    return Padding(text, (0, 0, 1, 0))
+
+
+def _verdict(document: Mapping[str, Any]) -> Text:
+    required = sum(criterion["level"] == "required" for criterion in document["criteria"])
+    advisory = [one for one in document["criteria"] if one["level"] != "required" and one["verdict"] != "GO"]
+    said = "; ".join(document["reasons"]) or f"all {required} required criteria hold"
+    if advisory:
+        said += f"; {len(advisory)} advisory {'criterion does' if len(advisory) == 1 else 'criteria do'} not"
     line = Text()
-    line.append(verdict, style=_STYLE[verdict])
-    reasons = "; ".join(document["reasons"]) or f"all {sum(c['level'] == 'required' for c in document['criteria'])} required criteria hold"
-    line.append(f"  {reasons}")
-    console.print(line)
-    console.print(Text(f"evidence: {run}"))
-    console.print(Text(f"digest:   {document['run']['digest']}"))
-    return buffer.getvalue()
+    line.append(document["verdict"], style=_STYLE[document["verdict"]])
+    line.append(f"  {printable(said)}")
+    return line

@@ -82,8 +82,11 @@ class Adapter(Protocol):
         """The prompt of a case, as the application would send it (PROMPT)."""
         ...
 
-    def run(self, case: Case) -> Run:
-        """Run the step of a case through the whole application; the model is the worker's stub (REPLY)."""
+    def run(self, case: Case, *, watched: bool) -> Run:
+        """Run the step of a case through the whole application; the model is the worker's stub (REPLY).
+
+        Not watched: what is stored, recorded, logged and counted need not be looked at, and stays empty.
+        """
         ...
 
     def constructor(self, case: Case) -> Callable[[], object]:

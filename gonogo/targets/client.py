@@ -185,8 +185,9 @@ class ReleaseWorker:
         script: Script | None = None,
         fault: LlmFault | None = None,
         constructor: ConstructorFault | None = None,
+        watched: bool = True,
     ) -> Ran:
-        """Run a case end to end.
+        """Run a case end to end. ``watched``: what is stored, logged and counted is looked at before and after.
 
         Raises:
             ProductError: the application let an exception through.
@@ -198,6 +199,7 @@ class ReleaseWorker:
             script=_script(script) if script else None,
             fault=fault.value if fault else None,
             constructor=constructor.value if constructor else None,
+            watched=watched,
         )
         exchanges = tuple(Exchange.from_json(one) for one in answer["exchanges"])
         missed = next((one for one in exchanges if one.served is None), None)

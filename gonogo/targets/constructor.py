@@ -41,7 +41,7 @@ class FunctionAdapter:
         step, inputs, build = self._steps[case.step], dict(case.inputs), self.build
         return lambda: build(step, inputs)
 
-    def run(self, case: Case) -> Run:
+    def run(self, case: Case, *, watched: bool) -> Run:
         """Not offered.
 
         Raises:

@@ -140,27 +140,33 @@ class HttpApplication:
             self.delete_post(post)
         return Built(Prompt.of(shown["prompt"]), shown["fallback"]["reason"] if shown["fallback"] else None)
 
-    def run(self, case: Case) -> Run:
-        """Run the step on a post of its own, and look at what is stored before and after."""
+    def run(self, case: Case, *, watched: bool) -> Run:
+        """Run the step on a post of its own; watched, look at what is stored before and after."""
         post = self.create_post(case)
         try:
-            before, runs_before = self.state(post), self.runs_recorded()
-            logged, counted = self.fallbacks_logged(), self.fallbacks_counted()
+            before, told_before = self._watch(post, watched)
             answer = self.transport("POST", self._path(self.contract.run, post, case))
             body = answer.json()
+            after, told = self._watch(post, watched)
             return Run(
                 status=answer.status,
                 output=body.get("output"),
                 error=body.get("error") if answer.status >= 400 else None,
                 state_before=before,
-                state_after=self.state(post),
-                runs_recorded=self.runs_recorded() - runs_before,
+                state_after=after,
+                runs_recorded=told[0] - told_before[0],
                 fallback=(body.get("fallback") or {}).get("reason"),
-                fallback_logged=self.fallbacks_logged() - logged,
-                fallback_counted=self.fallbacks_counted() - counted,
+                fallback_logged=told[1] - told_before[1],
+                fallback_counted=told[2] - told_before[2],
             )
         finally:
             self.delete_post(post)
+
+    def _watch(self, post: int, watched: bool) -> tuple[dict[str, str], tuple[int, int, int]]:
+        """What is stored; run records, log events and metrics so far."""
+        if not watched:
+            return {}, (0, 0, 0)
+        return self.state(post), (self.runs_recorded(), self.fallbacks_logged(), self.fallbacks_counted())
 
     def state(self, post: int) -> dict[str, str]:
         """Name -> digest of everything that is stored: here, the fields of the post."""

@@ -126,6 +126,7 @@ class Server:
         script: dict[str, Any] | None = None,
         fault: str | None = None,
         constructor: str | None = None,
+        watched: bool = True,
     ) -> Json:
         """Run a case end to end against recordings, a scripted reply or a fault, its constructor broken or not."""
         asked = _case(case)
@@ -133,7 +134,7 @@ class Server:
         self._stub.expect(step=asked.step, script=scripted, fault=LlmFault(fault) if fault else None)
         with broken_constructor(self._adapter.seam, ConstructorFault(constructor) if constructor else None):
             try:
-                run = self._adapter.run(asked)
+                run = self._adapter.run(asked, watched=watched)
             except Exception as error:  # noqa: BLE001 - see _construct
                 return {"raised": _raised(error), "exchanges": [one.as_json() for one in self._stub.journal]}
         return {"run": run.as_json(), "exchanges": [one.as_json() for one in self._stub.journal]}

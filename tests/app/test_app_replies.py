@@ -36,6 +36,7 @@ def reply(text: str) -> Reply:
         ('Here are the facts:\n\n["a", "b"]', ["a", "b"]),
         ('Here are the facts [as requested]:\n\n["a", "b"]\n\nEnjoy!', ["a", "b"]),
         ('Following {title} and [ 1 ]: {"b": [1, 2, 3]}', {"b": [1, 2, 3]}),
+        ('["a"] [is all]', ["a"]),
         ('Sure. {"a": {"b": "]}"}} Done.', {"a": {"b": "]}"}}),
     ],
 )

@@ -1,0 +1,143 @@
+"""Several runs of one release as one: the evidence of all, judged together.
+
+Only runs about the same thing are joined: phase, steps, cases, abilities, criteria, recordings and the versions of both
+releases are equal. More runs can only make a verdict better by covering claims that were owed and not yet looked at,
+and by more samples of something measured. Replaying a case is not another sample, so a proportion counts it once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from gonogo.criteria import Statistic
+from gonogo.errors import EvidenceError, GonogoError
+from gonogo.evidence import ShardContent
+from gonogo.model import Claim, Evidence, Json, Sampled
+from gonogo.report.allure import claims_in
+from gonogo.rundown import INTEGRITY, completeness, notes_of
+from gonogo.runs import LoadedRun, RunDirectory, digest_of
+
+__all__ = ["Part", "RunsDiffer", "join", "read_part"]
+
+
+class RunsDiffer(GonogoError):
+    """Runs that are not about the same thing cannot be judged together."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A sealed run with what joining needs to know of it. ``in_results``: claims that have an Allure result."""
+
+    run: LoadedRun
+    recordings: Mapping[str, Json]
+    notes: tuple[str, ...]
+    digest: str
+    in_results: frozenset[Claim]
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self.run.info.id
+
+
+def read_part(directory: RunDirectory) -> Part:
+    """Read a sealed run.
+
+    Raises:
+        EvidenceError: it is no run, was never sealed, or was changed since.
+    """
+    info = directory.info()
+    if not (directory.path / "manifest.json").is_file():
+        raise EvidenceError(f"{info.id}: was never sealed, so it did not come to its end; run it again")
+    changed = directory.changed_files()
+    if changed:
+        raise EvidenceError(f"{info.id}: changed since the run was sealed: {', '.join(changed)}; do not rely on it, run again")
+    return Part(
+        run=directory.load(),
+        recordings=directory.read_json("recordings.json"),
+        notes=tuple(notes_of(directory)),
+        digest=directory.digest,
+        in_results=frozenset(claims_in(directory.allure_results, info.id)),
+    )
+
+
+def join(parts: Sequence[Part]) -> Part:
+    """One run that holds the evidence of all; of a single one that run itself.
+
+    Raises:
+        RunsDiffer: the runs are not about the same thing, or one of them is given twice.
+    """
+    first, *others = sorted(parts, key=lambda part: part.run.info.started)
+    if not others:
+        return first
+    for other in others:
+        _check_alike(first, other)
+    ids = [first.id, *(other.id for other in others)]
+    if len(set(ids)) < len(ids):
+        raise RunsDiffer(f"a run is given twice among {', '.join(ids)}; the same evidence counts once")
+    info = replace(first.run.info, id=" + ".join(ids))
+    every = (first, *others)
+    counted = _counted_in(every)
+    shards = []
+    for part in every:
+        for shard in part.run.shards:
+            # completeness was computed at the end of each run and speaks of that run alone; it is computed again below
+            records = (one for one in shard.records if getattr(one, "claim", None) != INTEGRITY)
+            kept = tuple(one for one in records if counted.get(_key(one), part.id) == part.id)
+            shards.append(ShardContent(f"{part.id}/{shard.name}", kept, shard.torn))
+    joined = LoadedRun(info, first.run.criteria, tuple(shards))
+    in_results = frozenset(claim for part in every for claim in part.in_results)
+    return Part(
+        run=replace(joined, shards=(*shards, ShardContent("joined", completeness(joined, in_results), torn=False))),
+        recordings=first.recordings,
+        notes=tuple(f"{part.id}: {note}" for part in every for note in part.notes),
+        digest=digest_of({part.id: part.digest for part in every}),
+        in_results=in_results,
+    )
+
+
+def _check_alike(one: Part, other: Part) -> None:
+    facts, theirs = one.run.info.facts, other.run.info.facts
+    differing = {
+        "phases": (facts.phase.value, theirs.phase.value),
+        "versions of the candidate": (_version(one, "candidate"), _version(other, "candidate")),
+        "previous releases": (_version(one, "baseline"), _version(other, "baseline")),
+        "abilities of the target": (sorted(facts.abilities), sorted(theirs.abilities)),
+    }
+    for what, (here, there) in differing.items():
+        if here != there:
+            raise RunsDiffer(f"the runs {one.id} and {other.id} cannot be joined: their {what} differ ({here} and {there})")
+    whole = {
+        "criteria": one.run.criteria == other.run.criteria,
+        "steps or cases": (facts.steps, dict(facts.cases)) == (theirs.steps, dict(theirs.cases)),
+        "recordings": one.recordings == other.recordings and facts.synthetic == theirs.synthetic,
+    }
+    for what, alike in whole.items():
+        if not alike:
+            raise RunsDiffer(f"the runs {one.id} and {other.id} cannot be joined: their {what} differ; run again with those of today")
+
+
+def _version(part: Part, role: str) -> Json:
+    return part.run.info.releases.get(role, {}).get("version", "none")
+
+
+def _key(record: Evidence) -> tuple[Claim, str, str | None] | None:
+    return (record.claim, record.name, record.case) if isinstance(record, Sampled) else None
+
+
+def _counted_in(parts: Sequence[Part]) -> dict[tuple[Claim, str, str | None] | None, str]:
+    """For each case in the sample of a proportion the id of the one run whose samples count: the one with most failures."""
+    proportions = {
+        (criterion.id, measure.sample)
+        for criterion in parts[0].run.criteria.criteria
+        for measure in criterion.measures
+        if measure.statistic is Statistic.PROPORTION
+    }
+    failures: dict[tuple[Claim, str, str | None] | None, dict[str, float]] = {}
+    for part in parts:
+        for record in part.run.evidence:
+            if isinstance(record, Sampled) and (record.claim.criterion, record.name) in proportions:
+                of_run = failures.setdefault(_key(record), {})
+                of_run[part.id] = of_run.get(part.id, 0.0) + sum(record.values)
+    return {key: max(of_run, key=lambda run: of_run[run]) for key, of_run in failures.items()}

@@ -77,8 +77,9 @@ class BlogApplication(HttpApplication):
 
     def runs_recorded(self) -> int:
         """Rows of the table of runs."""
-        from app.models import Run
         from sqlalchemy import func, select
+
+        from app.models import Run
 
         with self._services.database.reading() as session:
             return int(session.scalar(select(func.count()).select_from(Run)) or 0)
@@ -107,7 +108,9 @@ class BlogApplication(HttpApplication):
             for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
         )
         return {
-            "answers": {path: self.transport("GET", path).status for path in ("/healthz", "/readyz", "/version", "/metrics")},
+            "answers": {
+                path: self.transport("GET", path).status for path in ("/healthz", "/readyz", "/version", "/metrics")
+            },
             "startup_errors": list(self._startup_errors),
             "endpoints": list(endpoints),
             "python": ".".join(str(part) for part in sys.version_info[:3]),

@@ -48,7 +48,9 @@ def _problem(words: list[str], config: pytest.Config) -> str | None:
         return "an empty command"
     program, arguments = words[0].removeprefix(".venv/bin/"), words[1:]
     if program == "make":
-        targets = re.findall(r"^([a-z][\w-]*):", (Path(config.rootpath) / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+        targets = re.findall(
+            r"^([a-z][\w-]*):", (Path(config.rootpath) / "Makefile").read_text(encoding="utf-8"), re.MULTILINE
+        )
         unknown = [word for word in arguments if "=" not in word and not word.startswith("-") and word not in targets]
         return f"the Makefile has no target {unknown[0]}" if unknown else None
     if program == "pytest":
@@ -69,6 +71,8 @@ def _gonogo_problem(arguments: list[str]) -> str | None:
             if word not in command.commands:
                 return f"gonogo has no command {word!r}"
             command = command.commands[word]
-        elif word.startswith("--") and word.split("=")[0] not in {name for one in command.params for name in one.opts} | {"--help"}:
+        elif word.startswith("--") and word.split("=")[0] not in {
+            name for one in command.params for name in one.opts
+        } | {"--help"}:
             return f"there is no option {word}"
     return None

@@ -17,4 +17,7 @@ def test_fresh_processes_build_the_same_bytes(step, cases, criterion, candidate,
             with evidence.about(case):
                 if isinstance(built, AssertionError):
                     raise built
-                evidence.add(case, same_text("determinism", f"the prompt with {words}", candidate.construct(case).text, built.text))
+                evidence.add(
+                    case,
+                    same_text("determinism", f"the prompt with {words}", candidate.construct(case).text, built.text),
+                )

@@ -13,12 +13,17 @@ from gonogo.stub import LlmFault
 pytestmark = pytest.mark.criterion("error-handling")
 
 
-def test_every_fault_of_the_model_is_a_typed_error_and_changes_nothing(step, cases, criterion, candidate, llm, evidence):
+def test_every_fault_of_the_model_is_a_typed_error_and_changes_nothing(
+    step, cases, criterion, candidate, llm, evidence
+):
     for number, fault in enumerate(LlmFault):
         case = cases[number % len(cases)]
         with evidence.about(case):
             expected = criterion.integer("timeout_status" if fault is LlmFault.TIMEOUT else "failure_status")
-            evidence.add(case, _refused(fault.value, step, candidate.run(case, script=llm.script(step), fault=fault).run, expected))
+            evidence.add(
+                case,
+                _refused(fault.value, step, candidate.run(case, script=llm.script(step), fault=fault).run, expected),
+            )
     for case, text in zip(cases, _wrong_replies(step, llm), strict=False):
         with evidence.about(case):
             ran = candidate.run(case, script=llm.script(step, text))
@@ -38,17 +43,40 @@ def _refused(what, step, run, expected):
     check = "typed error"
     error = run.error or {}
     yield Finding(check, run.status == expected, f"{what}: answered {run.status}, expected is {expected}")
-    named = error.get("step") == step.id and error.get("model") == step.model and error.get("attempt") and error.get("cause")
+    named = (
+        error.get("step") == step.id
+        and error.get("model") == step.model
+        and error.get("attempt")
+        and error.get("cause")
+    )
     typed = bool(named and error.get("code") and error.get("message") and error["code"] != "internal-error")
-    yield Finding(check, typed, f"{what}: {error.get('code')}" if typed else f"{what}: the error does not name code, step, model, attempt and cause: {error}")
+    yield Finding(
+        check,
+        typed,
+        f"{what}: {error.get('code')}"
+        if typed
+        else f"{what}: the error does not name code, step, model, attempt and cause: {error}",
+    )
     trace = "Traceback" in json.dumps(error)
     yield Finding(check, not trace, f"{what}: the error holds a stack trace" if trace else f"{what}: no stack trace")
-    changed = sorted(name for name in {*run.state_before, *run.state_after} if run.state_before.get(name) != run.state_after.get(name))
-    yield Finding("database", not changed, f"{what}: changed {', '.join(changed)}" if changed else f"{what}: nothing stored was changed")
+    changed = sorted(
+        name
+        for name in {*run.state_before, *run.state_after}
+        if run.state_before.get(name) != run.state_after.get(name)
+    )
+    yield Finding(
+        "database",
+        not changed,
+        f"{what}: changed {', '.join(changed)}" if changed else f"{what}: nothing stored was changed",
+    )
     yield Finding("database", run.runs_recorded == 1, f"{what}: {run.runs_recorded} run records, expected is 1")
 
 
 def _stored(step, run):
     """The other way round, so that the silence above is known to mean something: a good reply is stored."""
     stored = f"field {step.output_field}" in run.state_after and run.state_before != run.state_after
-    yield Finding("database", run.succeeded and stored, "a good reply is stored" if stored else f"a good reply was not stored: {run.error}")
+    yield Finding(
+        "database",
+        run.succeeded and stored,
+        "a good reply is stored" if stored else f"a good reply was not stored: {run.error}",
+    )

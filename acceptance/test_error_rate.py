@@ -24,4 +24,6 @@ def test_runs_fail_or_fall_back_in_under_one_per_cent(cases, criterion, definiti
             evidence.sample("errors", [float(failed)], unit="share", case=case)
             if failed:
                 kinds[f"{case.step}: {run.error['code'] if run.error else 'fallback ' + str(run.fallback)}"] += 1
-    evidence.attach("errors by kind", "text", "\n".join(f"{count} x {kind}" for kind, count in kinds.most_common()) or "none")
+    evidence.attach(
+        "errors by kind", "text", "\n".join(f"{count} x {kind}" for kind, count in kinds.most_common()) or "none"
+    )

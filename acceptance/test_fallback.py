@@ -18,7 +18,10 @@ pytestmark = pytest.mark.criterion("fallback")
 
 def test_every_fault_yields_the_simple_prompt(step, cases, criterion, definitions, candidate, baseline, llm, evidence):
     matrix = combinations()
-    assert len(matrix) >= criterion.integer("combinations"), f"the matrix has {len(matrix)} combinations only"
+    evidence.add(
+        None,
+        Finding("matrix", len(matrix) >= criterion.integer("combinations"), f"{len(matrix)} combinations of faults"),
+    )
     steps = definitions.workflow.steps
     mine = sorted(matrix[steps.index(step) :: len(steps)], key=lambda one: one.template)
     script = llm.script(step)
@@ -28,7 +31,9 @@ def test_every_fault_yields_the_simple_prompt(step, cases, criterion, definition
         with candidate.redefined(faulty), baseline.redefined(faulty):
             for number, combination in enumerate(group):
                 usual = cases[number % len(cases)]
-                case = replace(usual, id=f"{usual.id} with {combination}", inputs=combination.changed(step, usual.inputs))
+                case = replace(
+                    usual, id=f"{usual.id} with {combination}", inputs=combination.changed(step, usual.inputs)
+                )
                 with evidence.about(case):
                     expected = baseline.construct(case).text
                     ran = candidate.run(case, script=script, constructor=combination.planted)
@@ -38,9 +43,15 @@ def test_every_fault_yields_the_simple_prompt(step, cases, criterion, definition
 def _falls_back(expected, ran):
     run = ran.run
     yield same_text("fallback", "the prompt that the model received", expected, ran.prompt or "")
-    yield Finding("fallback", run.succeeded, "the run succeeded" if run.succeeded else f"the run ended with {run.status}: {run.error}")
+    yield Finding(
+        "fallback",
+        run.succeeded,
+        "the run succeeded" if run.succeeded else f"the run ended with {run.status}: {run.error}",
+    )
     heard = run.fallback is not None and run.fallback_logged == 1 and run.fallback_counted == 1
     told = f"reason {run.fallback!r}, {run.fallback_logged} log events, counted {run.fallback_counted} times"
-    yield Finding("fallback", heard, f"the fallback is told: {told}" if heard else f"the fallback is not told once each: {told}")
+    yield Finding(
+        "fallback", heard, f"the fallback is told: {told}" if heard else f"the fallback is not told once each: {told}"
+    )
     leaked = SECRET in json.dumps(run.as_json()) or SECRET in (ran.prompt or "")
     yield Finding("fallback", not leaked, "something internal leaked out" if leaked else "nothing internal leaked out")

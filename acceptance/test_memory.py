@@ -13,7 +13,9 @@ def test_the_peak_of_a_construction(step, cases, criterion, candidate, evidence)
     traced = candidate.traced.trace_peak(longest)
     evidence.sample("prompt", [size], unit="B", case=longest)
     evidence.sample("peak", [traced["peak"]], unit="B", case=longest)
-    evidence.sample("peak beyond prompt", [traced["peak"] - criterion.number("prompt_factor") * size], unit="B", case=longest)
+    evidence.sample(
+        "peak beyond prompt", [traced["peak"] - criterion.number("prompt_factor") * size], unit="B", case=longest
+    )
     lines = [f"{site['bytes']:>10,} B in {site['blocks']:>4} blocks  {site['place']}" for site in traced["sites"]]
     title = f"{longest.path}: peak {traced['peak']:,} B for a prompt of {size:,} B; alive while the prompt is held, by line:"
     evidence.attach("tracemalloc report", "text", "\n".join([title, *lines]))

@@ -11,11 +11,15 @@ pytestmark = pytest.mark.criterion("no-breaking-changes")
 CHECK = "compatibility"
 
 
-def test_a_step_asks_the_same_model_for_the_same_and_stores_it_in_the_same_place(step, cases, candidate, baseline, llm, evidence):
+def test_a_step_asks_the_same_model_for_the_same_and_stores_it_in_the_same_place(
+    step, cases, candidate, baseline, llm, evidence
+):
     script = llm.script(step, any_model=True)
     for case in cases[:3]:
         with evidence.about(case):
-            evidence.add(case, _compatible(step, case, baseline.run(case, script=script), candidate.run(case, script=script)))
+            evidence.add(
+                case, _compatible(step, case, baseline.run(case, script=script), candidate.run(case, script=script))
+            )
 
 
 def test_endpoints_and_definitions_of_the_previous_release_are_still_there(candidate, baseline, evidence):
@@ -25,15 +29,27 @@ def test_endpoints_and_definitions_of_the_previous_release_are_still_there(candi
 
 
 def _compatible(step, case, before, now):
-    yield Finding(CHECK, now.run.succeeded or not before.run.succeeded, f"the run ended with {now.run.status}, before with {before.run.status}")
+    yield Finding(
+        CHECK,
+        now.run.succeeded or not before.run.succeeded,
+        f"the run ended with {now.run.status}, before with {before.run.status}",
+    )
     same = canonical(now.run.output) == canonical(before.run.output)
-    yield Finding(CHECK, same, "the output is the same" if same else f"the output is {now.run.output!r}, before {before.run.output!r}")
+    yield Finding(
+        CHECK,
+        same,
+        "the output is the same" if same else f"the output is {now.run.output!r}, before {before.run.output!r}",
+    )
     stored, stored_before = (
-        {name: value for name, value in run.state_after.items() if name.startswith("field ")} for run in (now.run, before.run)
+        {name: value for name, value in run.state_after.items() if name.startswith("field ")}
+        for run in (now.run, before.run)
     )
     lost = sorted(name for name, value in stored_before.items() if stored.get(name) != value)
     yield Finding(CHECK, not lost, f"stored differently: {', '.join(lost)}" if lost else "the same fields are stored")
-    asked, asked_before = ({k: v for k, v in ran.exchanges[-1].request.body.items() if k not in ("prompt", "messages")} for ran in (now, before))
+    asked, asked_before = (
+        {k: v for k, v in ran.exchanges[-1].request.body.items() if k not in ("prompt", "messages")}
+        for ran in (now, before)
+    )
     yield Finding(CHECK, asked == asked_before, f"model and parameters are {asked}, before {asked_before}")
     shown, shown_before = now.prompt or "", before.prompt or ""
     gone = [
@@ -41,14 +57,22 @@ def _compatible(step, case, before, now):
         for name, value in case.inputs.items()
         if value.strip() and value in shown_before and not all(line.strip() in shown for line in value.splitlines())
     ]
-    yield Finding(CHECK, not gone, f"no longer reaches the model: {', '.join(gone)}" if gone else "every input that reached the model still does")
+    yield Finding(
+        CHECK,
+        not gone,
+        f"no longer reaches the model: {', '.join(gone)}" if gone else "every input that reached the model still does",
+    )
 
 
 def _kept(kind, before, now):
     if not before:
-        return Finding(CHECK, False, f"the previous release tells nothing of its {kind}; there is nothing to compare with")
+        return Finding(
+            CHECK, False, f"the previous release tells nothing of its {kind}; there is nothing to compare with"
+        )
     lost = _lost(before, now)
-    return Finding(CHECK, not lost, f"{kind}: changed or gone: {'; '.join(lost[:5])}" if lost else f"{kind}: all still there")
+    return Finding(
+        CHECK, not lost, f"{kind}: changed or gone: {'; '.join(lost[:5])}" if lost else f"{kind}: all still there"
+    )
 
 
 def _lost(before, now, place=""):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gonogo.latency import interleaved_runs
+from gonogo.latency import Pair, interleaved_runs
 
 pytestmark = pytest.mark.criterion("performance-maintained")
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.criterion("performance-maintained")
 def test_a_run_is_no_slower_than_before(step, cases, criterion, candidate, baseline, llm, evidence):
     script = llm.script(step)
     margin = {name: criterion.number(name) for name in ("ratio", "allowance")}
-    pairs = []
+    pairs: list[Pair] = []
     for look in criterion.parameters["looks"]:
         pairs += interleaved_runs(candidate.timed, baseline.timed, cases, (script, script), pairs=look - len(pairs))
         excess = [pair.excess(**margin) for pair in pairs]

@@ -21,6 +21,8 @@ def test_replies_conform_wherever_they_did_before(cases, definitions, candidate,
 def _conforms(case, release, definitions):
     recording = definitions.recordings[release.release.version].of_case(case.step, case.id)
     if recording is not None and recording.provenance is Provenance.REKEYED:
-        raise MissingReply(f"recording {recording.id} was re-keyed to a changed prompt; no model has answered that prompt")
+        raise MissingReply(
+            f"recording {recording.id} was re-keyed to a changed prompt; no model has answered that prompt"
+        )
     reply = release.run(case, watched=False).exchanges[-1].reply or ""
     return reply_conforms(reply, definitions.workflow.step(case.step).output_format).ok

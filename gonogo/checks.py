@@ -35,7 +35,9 @@ def same_text(check: str, what: str, expected: str, found: str) -> Finding:
     """Whether two texts are equal to the byte; the diff where they are not."""
     if expected == found:
         return Finding(check, True, f"{what} is equal to the byte")
-    place = next((i for i, (a, b) in enumerate(zip(expected, found, strict=False)) if a != b), min(len(expected), len(found)))
+    place = next(
+        (i for i, (a, b) in enumerate(zip(expected, found, strict=False)) if a != b), min(len(expected), len(found))
+    )
     around = slice(max(0, place - 20), place + 40)
     return Finding(
         check,
@@ -85,7 +87,10 @@ def _stand_in_order(parsed: ParsedPrompt, section: str, what: str, template: For
     if body is None:
         return Finding(check, False, f"there is no section {section} that the {what} {template.id} could stand in")
     position = 0
-    for part, value in (("instructions", template.llm_instructions.strip()), ("description", template.description.strip())):
+    for part, value in (
+        ("instructions", template.llm_instructions.strip()),
+        ("description", template.description.strip()),
+    ):
         found = body.find(value, position)
         if found < 0:
             elsewhere = " (it stands there, but in the wrong order)" if value in body else ""
@@ -152,7 +157,9 @@ def _entries(body: str, step: Step, inputs: Mapping[str, str], grammar: Grammar)
         elif len(found) > 1:
             problems.append(f"the input {name!r} stands there {len(found)} times")
         elif found[0] != value:
-            problems.append(f"the input {name!r} is not equal after unescaping: {same_text(check, 'it', value, found[0]).reason}")
+            problems.append(
+                f"the input {name!r} is not equal after unescaping: {same_text(check, 'it', value, found[0]).reason}"
+            )
     problems.extend(f"{name!r} stands there, but the post has nothing for it" for name in by_name)
     problems.extend(f"a line in column 0 belongs to no input: {excerpt(line)}" for line in loose[:3])
     names = [name for name, _ in expected]
@@ -183,7 +190,9 @@ def reply_conforms(text: str, template: FormatTemplate) -> Finding:
     if error is None:
         return Finding(check, True, f"the reply conforms to {template.id}")
     place = "/".join(str(part) for part in error.instance_path) or "the whole"
-    return Finding(check, False, f"the reply does not conform to {template.id}: {place}: {excerpt(error.message)}", text)
+    return Finding(
+        check, False, f"the reply does not conform to {template.id}: {place}: {excerpt(error.message)}", text
+    )
 
 
 def _json_in(text: str) -> tuple[bool, Json]:

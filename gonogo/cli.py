@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -15,11 +16,10 @@ from rich.text import Text
 from gonogo import rundown
 from gonogo.errors import EvidenceError, GonogoError, ProductError, ProductFailure
 from gonogo.joining import Part, join, read_part
-from gonogo.model import Provenance, Request
+from gonogo.model import Provenance, Request, Workflow
 from gonogo.project import find_project
-from gonogo.recordings import load_recordings
+from gonogo.recordings import RecordingSet, load_recordings
 from gonogo.report.document import verdict_document
-from gonogo.report.generate import generate_html
 from gonogo.report.terminal import render
 from gonogo.runs import RunDirectory
 from gonogo.upkeep import (
@@ -54,19 +54,20 @@ class _Commands(click.Group):
         """Run the command that was asked for."""
         try:
             return super().invoke(context)
-        except EvidenceError as error:
-            status, said = _DAMAGED, error
-        except GonogoError as error:
-            status, said = _WRONG_USAGE, error
-        except ProductFailure as error:
-            status, said = _NO_GO, error
-        click.echo(f"gonogo: {' '.join(_printable(str(said)).split())}", err=True)
-        context.exit(status)
+        except (GonogoError, ProductFailure) as error:
+            click.echo(f"gonogo: {' '.join(_printable(str(error)).split())}", err=True)
+            raise click.exceptions.Exit(_status_of(error)) from error
+
+
+def _status_of(error: GonogoError | ProductFailure) -> int:
+    if isinstance(error, ProductFailure):
+        return _NO_GO
+    return _DAMAGED if isinstance(error, EvidenceError) else _WRONG_USAGE
 
 
 def _printable(text: str) -> str:
     """A text that cannot steer a terminal: control characters as escapes, but line feeds and tabs."""
-    return "".join(char if char.isprintable() or char in "\n\t" else char.encode("unicode_escape").decode() for char in text)
+    return "".join(one if one.isprintable() or one in "\n\t" else one.encode("unicode_escape").decode() for one in text)
 
 
 def _console() -> Console:
@@ -85,7 +86,7 @@ def main() -> None:
 
 @main.group()
 def recordings() -> None:
-    """Add, check and update what the recorded-response LLM answers from."""
+    """Keep up the recorded replies of the model."""
 
 
 @contextmanager
@@ -129,7 +130,10 @@ def add(files: Sequence[Path], role: str, provenance: str, note: str, over: bool
             step = replies.step
             cases = workflow.cases_of(step.id)
             asked = [case for case in cases if case.id in replies.replies]
-            found = [(case.id, replies.replies[case.id], request_of(target, step, case, replies.replies[case.id])) for case in asked]
+            texts = [replies.replies[case.id] for case in asked]
+            found = [
+                (case.id, text, request_of(target, step, case, text)) for case, text in zip(asked, texts, strict=True)
+            ]
             new = new_recordings(step.id, found, source)
             after[step.id] = place(after.get(step.id, ()), new, order=[case.id for case in cases], over=over)
     _say_written(_console(), write_recordings(folder, before, after))
@@ -144,13 +148,12 @@ def check(context: click.Context) -> None:
     where every recording fits, else 1.
     """
     console = _console()
-    clean = True
     with _workbench() as bench:
-        for role in bench.definitions.releases:
-            found = _survey(bench, role)
-            clean = clean and found.clean
-            _show(console, bench, role, found)
-    context.exit(0 if clean else _NO_GO)
+        roles = list(bench.definitions.releases)
+        surveys = _surveys(bench, roles)
+        for role in roles:
+            _show(console, bench, role, surveys[role])
+    context.exit(0 if all(found.clean for found in surveys.values()) else _NO_GO)
 
 
 @recordings.command()
@@ -159,33 +162,40 @@ def check(context: click.Context) -> None:
 def update(roles: Sequence[str], yes: bool) -> None:
     """Move recordings to the prompts of today, after a look at each difference.
 
-    The reply stays, so no model is asked: a recording that was moved says `rekeyed`, and criteria on the model's replies no longer
-    rest on it.
+    The reply stays and no model is asked, so a recording that was moved says `rekeyed`: criteria that judge the model's
+    replies no longer rest on it.
     """
     console = _console()
     with _workbench() as bench:
-        for role in roles or bench.definitions.releases:
+        surveys = _surveys(bench, roles or list(bench.definitions.releases))
+        for role, found in surveys.items():
             target = _target(bench, role)
             folder = bench.definitions.project.recordings_of(target.release)
             check_layout(folder, root=bench.definitions.project.root)
-            found = _survey(bench, role)
             chosen = []
             for one in found.moved:
                 _show_moved(console, one)
                 if yes or click.confirm(f"move {one.recording.id} to this prompt?"):
                     chosen.append(one)
             before = by_step(bench.definitions.recordings[target.release.version].recordings)
-            after = {
-                step: rekey(kept, [one for one in chosen if one.recording.step == step], today=_today()) for step, kept in before.items()
-            }
+            after = {step: rekey(kept, chosen, today=_today()) for step, kept in before.items()}
             _say_written(console, write_recordings(folder, before, after))
             for path, why in {**found.missing, **found.failed}.items():
                 console.print(Text(_printable(f"not updatable: {path}: {why}")))
 
 
-def _survey(bench: Workbench, role: str) -> Survey:
-    workflow, target = bench.definitions.workflow, _target(bench, role)
-    kept = bench.definitions.recordings[target.release.version]
+def _surveys(bench: Workbench, roles: Sequence[str]) -> dict[str, Survey]:
+    """Role -> how its recordings stand; the releases are asked side by side, each in its own process."""
+    targets = {role: _target(bench, role) for role in roles}
+    kept = bench.definitions.recordings
+    with ThreadPoolExecutor() as pool:
+        found = pool.map(
+            lambda target: _survey(bench.definitions.workflow, target, kept[target.release.version]), targets.values()
+        )
+        return dict(zip(targets, found, strict=True))
+
+
+def _survey(workflow: Workflow, target: Target, kept: RecordingSet) -> Survey:
     sent: dict[str, Request | str] = {}
     for step in workflow.steps:
         for case in workflow.cases_of(step.id):
@@ -201,8 +211,8 @@ def _show(console: Console, bench: Workbench, role: str, found: Survey) -> None:
     release = bench.definitions.releases[role]
     cases = sum(len(bench.definitions.workflow.cases_of(step.id)) for step in bench.definitions.workflow.steps)
     kept = len(bench.definitions.recordings[release.version].recordings)
-    counts = {"moved": len(found.moved), "unused": len(found.unused), "missing": len(found.missing), "failed": len(found.failed)}
-    said = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "all fit"
+    listed = {"moved": found.moved, "unused": found.unused, "missing": found.missing, "failed": found.failed}
+    said = ", ".join(f"{len(some)} {what}" for what, some in listed.items() if some) or "all fit"
     console.print(Text(f"{role} {release.version}: {cases} cases, {kept} recordings: {said}", style="bold"))
     for one in found.moved:
         _show_moved(console, one)
@@ -239,9 +249,9 @@ def _say_written(console: Console, written: Sequence[Path]) -> None:
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=_RUN)
 @click.pass_context
 def verdict(context: click.Context, runs: Sequence[Path]) -> None:
-    """Judge again, from the evidence of one or more runs of one release.
+    """Judge runs again from their evidence.
 
-    The runs themselves stay as they are. Runs are joined where release, phase, criteria, cases and recordings are the same.
+    Several runs are judged as one, where release, phase, criteria, cases and recordings are equal. They stay as they are.
     """
     part = join([read_part(RunDirectory(path)) for path in runs])
     context.exit(_print_verdict(part, ", ".join(str(path) for path in runs)))
@@ -251,7 +261,10 @@ def verdict(context: click.Context, runs: Sequence[Path]) -> None:
 @click.argument("run", metavar="RUN", type=_RUN)
 @click.option("--digest", help="The digest that was printed with the verdict.")
 def verify(run: Path, digest: str | None) -> None:
-    """Check that a run is as it was when it was judged, and that its verdict follows from its evidence."""
+    """Check that a run is unchanged.
+
+    Nothing may differ from what was there when it was judged, and its verdict must follow from its evidence.
+    """
     found = rundown.verify(RunDirectory(run), digest=digest)
     click.echo(f"{RunDirectory(run).info().id}: unchanged, and the verdict follows from the evidence; digest {found}")
 
@@ -260,7 +273,12 @@ def verify(run: Path, digest: str | None) -> None:
 @click.argument("run", metavar="[RUN]", type=_RUN, default=Path("reports", "latest"))
 @click.pass_context
 def report(context: click.Context, run: Path) -> None:
-    """Generate the Allure report of a run (reports/latest unless given), and print its verdict."""
+    """Generate the Allure report of a run.
+
+    RUN is reports/latest unless given. Prints the verdict and where the report lies.
+    """
+    from gonogo.report.generate import generate_html  # what draws and generates is loaded by this command alone
+
     directory = RunDirectory(run.resolve())
     part = read_part(directory)
     runs = directory.path.parent
@@ -275,5 +293,6 @@ def _print_verdict(part: Part, where: str) -> int:
     console = Console()
     judged = rundown.judge_run(part.run, part.notes)
     document = verdict_document(part.run, judged, part.digest)
-    click.echo(render(document, Path(where), width=console.width, color=console.is_terminal and not console.no_color), nl=False)
+    color = console.is_terminal and not console.no_color
+    click.echo(render(document, Path(where), width=console.width, color=color), nl=False)
     return rundown.exit_status(judged.status)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from gonogo.criteria import Criterion, Scope
 from gonogo.errors import GonogoError
 from gonogo.evidence import Shard
-from gonogo.gathering import Attachment, ClaimEvidence
-from gonogo.model import Claim, Collected, Level, Outcome
+from gonogo.gathering import ClaimEvidence
+from gonogo.model import Claim, Collected, Level
 from gonogo.verdict import Facts
 
 __all__ = ["Collector", "NotASuite"]
@@ -46,7 +46,9 @@ class Collector:
                 f"this test feeds it per {scope.value}; ask for the fixture 'step' or leave it, or correct per in criteria.toml"
             )
         if claim in self._items:
-            raise NotASuite(f"{item}: the claim {claim} is fed by {self._items[claim]} already; one test feeds one claim, join the two")
+            raise NotASuite(
+                f"{item}: the claim {claim} is fed by {self._items[claim]} already; one test feeds one claim, join the two"
+            )
         self._items[claim] = item
         not_judged = criterion.level(self.facts.phase, synthetic=self.facts.synthetic) is Level.NOT_JUDGED
         if not_judged or not set(criterion.needs) <= self.facts.abilities:
@@ -82,12 +84,10 @@ class Collector:
             NotASuite: the test that asks names no criterion.
         """
         if self._current is None:
-            raise NotASuite("this test names no criterion; mark it with @pytest.mark.criterion('…') before it asks for evidence")
+            raise NotASuite(
+                "this test names no criterion; mark it with @pytest.mark.criterion('…') before it asks for evidence"
+            )
         return self._current
-
-    def note(self, outcome: Outcome, reason: str, seconds: float) -> None:
-        """A stage of the item ended."""
-        self.current.note(outcome, reason, seconds)
 
     def end(self) -> None:
         """The item came to its end, or was cut off."""
@@ -95,10 +95,6 @@ class Collector:
         if ended is not None:
             self.shard.append(ended)
         self._current = None
-
-    def attachments(self) -> tuple[Attachment, ...]:
-        """What a reader of the report gets for the item that runs now."""
-        return self.current.attachments()
 
     def close(self) -> None:
         """Close the shard."""

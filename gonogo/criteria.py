@@ -61,7 +61,9 @@ class Measure:
             case Statistic.PROPORTION:
                 odd = [value for value in values if value not in (0.0, 1.0)]
                 if odd:
-                    raise StatisticsError(f"a proportion is taken of 0 and 1, the sample holds {odd[0]!r}; correct the suite")
+                    raise StatisticsError(
+                        f"a proportion is taken of 0 and 1, the sample holds {odd[0]!r}; correct the suite"
+                    )
                 return proportion(int(sum(values)), len(values), confidence=self.confidence)
             case Statistic.QUANTILE if self.quantile is not None:
                 return quantile(values, self.quantile, confidence=self.confidence)
@@ -113,7 +115,9 @@ class Criterion:
         """
         value = self.number(name)
         if value != int(value):
-            raise DefinitionError(f"criteria.toml: criterion {self.id!r}: parameters.{name} = {value!r} is not a whole number")
+            raise DefinitionError(
+                f"criteria.toml: criterion {self.id!r}: parameters.{name} = {value!r} is not a whole number"
+            )
         return int(value)
 
     def level(self, phase: Phase, *, synthetic: bool) -> Level:
@@ -132,7 +136,9 @@ class Criterion:
         for one in self.measures:
             if one.sample == sample:
                 return one
-        raise DefinitionError(f"criteria.toml: criterion {self.id!r} has no measure of the sample {sample!r}; add it, its suite asks for it")
+        raise DefinitionError(
+            f"criteria.toml: criterion {self.id!r} has no measure of the sample {sample!r}; add it, its suite asks for it"
+        )
 
     def claims(self, steps: Iterable[str]) -> tuple[Claim, ...]:
         """The claims that a run owes for this criterion, given the ids of its steps."""
@@ -175,7 +181,9 @@ def load_criteria(path: Path, *, root: Path | None = None) -> Criteria:
     for entry in section.sections("criterion"):
         criterion = _criterion(entry)
         if criterion.id in found:
-            entry.fail("id", f"the criterion {criterion.id!r} stands here a second time; remove one or give it another id")
+            entry.fail(
+                "id", f"the criterion {criterion.id!r} stands here a second time; remove one or give it another id"
+            )
         found[criterion.id] = criterion
     section.finish()
     if not found:
@@ -184,7 +192,10 @@ def load_criteria(path: Path, *, root: Path | None = None) -> Criteria:
 
 
 def _grammar(prompt: Section) -> Grammar:
-    defaults = {name: Grammar.__dataclass_fields__[name].default for name in ("heading", "separator", "continuation", "placeholder")}
+    defaults = {
+        name: Grammar.__dataclass_fields__[name].default
+        for name in ("heading", "separator", "continuation", "placeholder")
+    }
     texts = {}
     for name, default in defaults.items():
         value = prompt.value(name, name) if prompt.has(name) else default

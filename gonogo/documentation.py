@@ -12,7 +12,9 @@ from gonogo.model import Finding
 __all__ = ["Block", "blocks", "mentioned", "read_documents"]
 
 CHECK = "documentation"
-_FENCE = re.compile(r"^(?P<indent> *)```(?P<language>[A-Za-z]*)[^\n]*\n(?P<text>.*?)^(?P=indent)```", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(
+    r"^(?P<indent> *)```(?P<language>[A-Za-z]*)[^\n]*\n(?P<text>.*?)^(?P=indent)```", re.MULTILINE | re.DOTALL
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,9 @@ class Block:
         try:
             compile(self.text, document, "exec")
         except SyntaxError as error:
-            return Finding(CHECK, False, f"{document}:{self.line + (error.lineno or 1) - 1}: not Python: {error.msg}", self.text)
+            return Finding(
+                CHECK, False, f"{document}:{self.line + (error.lineno or 1) - 1}: not Python: {error.msg}", self.text
+            )
         return Finding(CHECK, True, f"{document}:{self.line}: Python")
 
     @property
@@ -59,4 +63,8 @@ def mentioned(what: str, names: Iterable[str], documents: Mapping[str, str]) -> 
     for name in asked:
         word = re.compile(rf"(?<![\w/-]){re.escape(name)}(?![\w-])")
         place = next((document for document, text in documents.items() if word.search(text)), None)
-        yield Finding(CHECK, place is not None, f"{what} {name}: " + (f"in {place}" if place else "in none of the documents; describe it"))
+        yield Finding(
+            CHECK,
+            place is not None,
+            f"{what} {name}: " + (f"in {place}" if place else "in none of the documents; describe it"),
+        )

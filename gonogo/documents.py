@@ -109,13 +109,17 @@ def _read_text(path: Path, shown: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise DefinitionError(f"{shown}: there is no such file; create it, or correct the path in conftest.py") from error
+        raise DefinitionError(
+            f"{shown}: there is no such file; create it, or correct the path in conftest.py"
+        ) from error
     except UnicodeDecodeError as error:
         raise DefinitionError(
             f"{shown}: byte {error.start} is not UTF-8 ({error.object[error.start : error.start + 1]!r}); save the file as UTF-8"
         ) from error
     except OSError as error:
-        raise DefinitionError(f"{shown}: cannot be read ({error.strerror}); correct the path or its permissions") from error
+        raise DefinitionError(
+            f"{shown}: cannot be read ({error.strerror}); correct the path or its permissions"
+        ) from error
 
 
 def read_yaml(path: Path, *, root: Path | None = None) -> Document:
@@ -161,7 +165,13 @@ def show(path: Path, root: Path | None) -> str:
 
 def kind(value: object) -> str:
     """What a loaded value is, in the words of the file's author."""
-    names: dict[type, str] = {dict: "a mapping", list: "a list", str: "a text", bool: "true/false", type(None): "nothing"}
+    names: dict[type, str] = {
+        dict: "a mapping",
+        list: "a list",
+        str: "a text",
+        bool: "true/false",
+        type(None): "nothing",
+    }
     return names.get(type(value), f"a number ({value!r})")
 
 
@@ -213,7 +223,9 @@ class Section:
             self.fail(key, f"{value!r} is not one of {', '.join(choices)}{closest(value, choices)}")
         return value
 
-    def number(self, key: str, *, default: float | None = None, low: float = -math.inf, high: float = math.inf) -> float:
+    def number(
+        self, key: str, *, default: float | None = None, low: float = -math.inf, high: float = math.inf
+    ) -> float:
         """A finite number between two bounds, both included."""
         if default is not None and key not in self.data:
             self.asked.add(key)
@@ -250,7 +262,9 @@ class Section:
             self.fail(key, f"{value!r} is {kind(value)}; write a list of texts")
         for index, entry in enumerate(value):
             if not isinstance(entry, str) or not entry.strip():
-                self.document.fail((*self.where, key, index), f"{entry!r} is {kind(entry)}; write a text that is not empty")
+                self.document.fail(
+                    (*self.where, key, index), f"{entry!r} is {kind(entry)}; write a text that is not empty"
+                )
         return tuple(value)
 
     def mapping(self, key: str, *, default: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -280,11 +294,16 @@ class Section:
             self.fail(key, f"{value!r} is {kind(value)}; write a list of mappings")
         for index, entry in enumerate(value):
             if not isinstance(entry, dict):
-                self.document.fail((*self.where, key, index), f"{entry!r} is {kind(entry)}; write a mapping (key: value lines)")
+                self.document.fail(
+                    (*self.where, key, index), f"{entry!r} is {kind(entry)}; write a mapping (key: value lines)"
+                )
         return tuple(Section(self.document, entry, (*self.where, key, index)) for index, entry in enumerate(value))
 
     def finish(self) -> None:
         """Refuse every key that was not asked for."""
         for key in self.data:
             if key not in self.asked:
-                self.fail(str(key), f"unknown key {key!r}{closest(str(key), self.asked)}; known are {', '.join(sorted(self.asked))}")
+                self.fail(
+                    str(key),
+                    f"unknown key {key!r}{closest(str(key), self.asked)}; known are {', '.join(sorted(self.asked))}",
+                )

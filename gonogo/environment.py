@@ -27,14 +27,18 @@ def declared_requirements(pyproject: Path, extra: str) -> tuple[str, tuple[str, 
     project = read_toml(pyproject).data.get("project", {})
     extras = project.get("optional-dependencies", {})
     if extra not in extras:
-        raise DefinitionError(f"{pyproject.name}: project.optional-dependencies has no {extra!r}; write the application's requirements there")
+        raise DefinitionError(
+            f"{pyproject.name}: project.optional-dependencies has no {extra!r}; write the application's requirements there"
+        )
     return project.get("requires-python", ""), tuple(extras[extra])
 
 
 def python_is_supported(version: str, declared: str) -> Finding:
     """Whether the interpreter is one that the release declares."""
     met = SpecifierSet(declared).contains(version, prereleases=True)
-    return Finding(CHECK, met, f"Python {version} " + ("is" if met else "is not") + f" within {declared or 'any version'}")
+    return Finding(
+        CHECK, met, f"Python {version} " + ("is" if met else "is not") + f" within {declared or 'any version'}"
+    )
 
 
 def requirements_are_met(requirements: Iterable[str], installed: Mapping[str, str | None]) -> Iterator[Finding]:
@@ -50,7 +54,11 @@ def requirements_are_met(requirements: Iterable[str], installed: Mapping[str, st
             yield Finding(CHECK, False, f"{requirement.name} is not installed; {text} is declared")
         else:
             met = requirement.specifier.contains(version, prereleases=True)
-            yield Finding(CHECK, met, f"{requirement.name} {version} " + (f"satisfies {text}" if met else f"does not satisfy {text}"))
+            yield Finding(
+                CHECK,
+                met,
+                f"{requirement.name} {version} " + (f"satisfies {text}" if met else f"does not satisfy {text}"),
+            )
 
 
 def files_are_sound(folders: Iterable[Path]) -> Iterator[Finding]:
@@ -68,9 +76,13 @@ def files_are_sound(folders: Iterable[Path]) -> Iterator[Finding]:
         ):
             shown = ", ".join(str(path.relative_to(folder.parent)) for path in paths[:3])
             if paths:
-                yield Finding(CHECK, False, f"{problem}: {shown}" + (f" and {len(paths) - 3} more" if len(paths) > 3 else ""))
+                yield Finding(
+                    CHECK, False, f"{problem}: {shown}" + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
+                )
         if not (foreign or writable or unreadable):
-            yield Finding(CHECK, True, f"{len(files)} files and folders of {folder.name} are owned, readable and closed to others")
+            yield Finding(
+                CHECK, True, f"{len(files)} files and folders of {folder.name} are owned, readable and closed to others"
+            )
 
 
 def answers_well(answers: Mapping[str, int]) -> Iterator[Finding]:
@@ -79,5 +91,3 @@ def answers_well(answers: Mapping[str, int]) -> Iterator[Finding]:
         yield Finding(CHECK, False, "the application has no health endpoints that could be asked")
     for path, status in answers.items():
         yield Finding(CHECK, status == 200, f"{path} answers {status}")
-
-

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from gonogo.errors import EvidenceError
-from gonogo.model import Claim, Collected, Ended, Evidence, Finding, Gap, Judged, Json, Outcome, Sampled
+from gonogo.model import Claim, Collected, Ended, Evidence, Finding, Gap, Json, Judged, Outcome, Sampled
 
 __all__ = ["Shard", "ShardContent", "decode", "encode", "read_shard"]
 
@@ -32,7 +32,13 @@ def encode(record: Evidence) -> dict[str, Json]:
     data: dict[str, Json] = {"criterion": record.claim.criterion, "step": record.claim.step}
     match record:
         case Judged(case=case, finding=finding):
-            data |= {"kind": "finding", "case": case, "check": finding.check, "ok": finding.ok, "reason": finding.reason}
+            data |= {
+                "kind": "finding",
+                "case": case,
+                "check": finding.check,
+                "ok": finding.ok,
+                "reason": finding.reason,
+            }
             if finding.detail:
                 data["detail"] = finding.detail
         case Sampled():
@@ -71,7 +77,9 @@ def decode(data: Mapping[str, Any]) -> Evidence:
     """
     decoders: dict[str, Callable[[Claim], Evidence]] = {
         "finding": lambda claim: Judged(
-            claim, data["case"], Finding(data["check"], _true_or_false(data["ok"]), data["reason"], data.get("detail", ""))
+            claim,
+            data["case"],
+            Finding(data["check"], _true_or_false(data["ok"]), data["reason"], data.get("detail", "")),
         ),
         "sample": lambda claim: Sampled(
             claim, data["name"], data["unit"], tuple(_finite(value) for value in data["values"]), data["case"]
@@ -140,7 +148,9 @@ def read_shard(path: Path) -> ShardContent:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise EvidenceError(f"{path.name}: cannot be read as a shard of evidence: {error}; the run is damaged") from error
+        raise EvidenceError(
+            f"{path.name}: cannot be read as a shard of evidence: {error}; the run is damaged"
+        ) from error
     lines = text.split("\n")
     torn = lines.pop() != ""
     records: list[Evidence] = []

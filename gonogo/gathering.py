@@ -30,6 +30,7 @@ class ClaimEvidence:
     claim: Claim
     item: str
     write: Callable[[Evidence], None]
+    complete: bool = False
     _failing: list[Judged] = field(default_factory=list)
     _gaps: list[Gap] = field(default_factory=list)
     _attachments: list[Attachment] = field(default_factory=list)
@@ -82,11 +83,17 @@ class ClaimEvidence:
     def attachments(self) -> tuple[Attachment, ...]:
         """What a reader of the report gets: what the suite attached, then the details of what fails or is missing."""
         details = [
-            Attachment(f"{one.case or 'finding'}: {one.finding.reason[:80]}", _kind(one.finding.detail), one.finding.detail)
+            Attachment(
+                f"{one.case or 'finding'}: {one.finding.reason[:80]}", _kind(one.finding.detail), one.finding.detail
+            )
             for one in self._failing[:_QUOTED]
             if one.finding.detail
         ]
-        details += [Attachment(f"{one.case}: {one.reason[:80]}", _kind(one.detail), one.detail) for one in self._gaps[:_QUOTED] if one.detail]
+        details += [
+            Attachment(f"{one.case}: {one.reason[:80]}", _kind(one.detail), one.detail)
+            for one in self._gaps[:_QUOTED]
+            if one.detail
+        ]
         return (*self._attachments, *details)
 
     def conclude(self) -> None:
@@ -127,8 +134,8 @@ class ClaimEvidence:
             self.note(Outcome.BROKEN, f"{type(error).__name__}: {lines[0] if lines else ''}", seconds)
 
     def ended(self) -> Ended | None:
-        """How the item ended, or none where it was cut off before any stage did."""
-        if self._outcome is None:
+        """How the item ended, or none where it was cut off before its last stage did (``complete``)."""
+        if self._outcome is None or not self.complete:
             return None
         return Ended(self.claim, self._outcome, self._reason, self.item, self._seconds)
 

@@ -61,15 +61,23 @@ class Grammar:
     def __post_init__(self) -> None:
         """Refuse a grammar that cannot tell its own parts apart."""
         if self.inputs not in self.sections:
-            raise DefinitionError(f"[prompt] inputs = {self.inputs!r} is not one of the sections {list(self.sections)}; write one of them")
+            raise DefinitionError(
+                f"[prompt] inputs = {self.inputs!r} is not one of the sections {list(self.sections)}; write one of them"
+            )
         if "{section}" not in self.heading:
-            raise DefinitionError(f"[prompt] heading = {self.heading!r} names no section; write for example '{{section}}:'")
+            raise DefinitionError(
+                f"[prompt] heading = {self.heading!r} names no section; write for example '{{section}}:'"
+            )
         if not self.continuation or self.continuation.splitlines() != [self.continuation]:
-            raise DefinitionError(f"[prompt] continuation = {self.continuation!r} must be a text within one line, such as two spaces")
+            raise DefinitionError(
+                f"[prompt] continuation = {self.continuation!r} must be a text within one line, such as two spaces"
+            )
         try:
             groups = re.compile(self.placeholder).groupindex
         except re.error as error:
-            raise DefinitionError(f"[prompt] placeholder = {self.placeholder!r} is no regular expression: {error}") from error
+            raise DefinitionError(
+                f"[prompt] placeholder = {self.placeholder!r} is no regular expression: {error}"
+            ) from error
         if "field" not in groups:
             raise DefinitionError(f"[prompt] placeholder = {self.placeholder!r} has no group (?P<field>...); add it")
 

@@ -41,7 +41,11 @@ def _same_form(step: Step) -> Finding:
 
 
 def _sides(step: Step) -> Finding:
-    wrong = [f"{one.id} is an {one.kind} template" for one, kind in ((step.input_format, "input"), (step.output_format, "output")) if one.kind != kind]
+    wrong = [
+        f"{one.id} is an {one.kind} template"
+        for one, kind in ((step.input_format, "input"), (step.output_format, "output"))
+        if one.kind != kind
+    ]
     if wrong:
         return Finding(_CHECK, False, f"{'; '.join(wrong)} and stands on the other side")
     return Finding(_CHECK, True, "both templates stand on their side")
@@ -54,7 +58,11 @@ def _references(step: Step, grammar: Grammar) -> Iterator[Finding]:
         rest = re.sub(grammar.placeholder, "", text)
         malformed = _ALMOST.findall(rest)
         if unknown:
-            yield Finding(_CHECK, False, f"the {what} refers to {', '.join(unknown)}, which the step does not map; map it or remove it")
+            yield Finding(
+                _CHECK,
+                False,
+                f"the {what} refers to {', '.join(unknown)}, which the step does not map; map it or remove it",
+            )
         elif malformed:
             yield Finding(_CHECK, False, f"the {what} holds {malformed[0]!r}, which looks like a reference and is none")
         else:

@@ -18,10 +18,10 @@ from gonogo.report.allure import claims_in
 from gonogo.rundown import INTEGRITY, completeness, notes_of
 from gonogo.runs import LoadedRun, RunDirectory, digest_of
 
-__all__ = ["Part", "RunsDiffer", "join", "read_part"]
+__all__ = ["JoiningError", "Part", "join", "read_part"]
 
 
-class RunsDiffer(GonogoError):
+class JoiningError(GonogoError):
     """Runs that are not about the same thing cannot be judged together."""
 
 
@@ -52,7 +52,9 @@ def read_part(directory: RunDirectory) -> Part:
         raise EvidenceError(f"{info.id}: was never sealed, so it did not come to its end; run it again")
     changed = directory.changed_files()
     if changed:
-        raise EvidenceError(f"{info.id}: changed since the run was sealed: {', '.join(changed)}; do not rely on it, run again")
+        raise EvidenceError(
+            f"{info.id}: changed since the run was sealed: {', '.join(changed)}; do not rely on it, run again"
+        )
     return Part(
         run=directory.load(),
         recordings=directory.read_json("recordings.json"),
@@ -66,7 +68,7 @@ def join(parts: Sequence[Part]) -> Part:
     """One run that holds the evidence of all; of a single one that run itself.
 
     Raises:
-        RunsDiffer: the runs are not about the same thing, or one of them is given twice.
+        JoiningError: the runs are not about the same thing, or one of them is given twice.
     """
     first, *others = sorted(parts, key=lambda part: part.run.info.started)
     if not others:
@@ -75,7 +77,7 @@ def join(parts: Sequence[Part]) -> Part:
         _check_alike(first, other)
     ids = [first.id, *(other.id for other in others)]
     if len(set(ids)) < len(ids):
-        raise RunsDiffer(f"a run is given twice among {', '.join(ids)}; the same evidence counts once")
+        raise JoiningError(f"a run is given twice among {', '.join(ids)}; the same evidence counts once")
     info = replace(first.run.info, id=" + ".join(ids))
     every = (first, *others)
     counted = _counted_in(every)
@@ -107,7 +109,9 @@ def _check_alike(one: Part, other: Part) -> None:
     }
     for what, (here, there) in differing.items():
         if here != there:
-            raise RunsDiffer(f"the runs {one.id} and {other.id} cannot be joined: their {what} differ ({here} and {there})")
+            raise JoiningError(
+                f"the runs {one.id} and {other.id} cannot be joined: their {what} differ ({here} and {there})"
+            )
     whole = {
         "criteria": one.run.criteria == other.run.criteria,
         "steps or cases": (facts.steps, dict(facts.cases)) == (theirs.steps, dict(theirs.cases)),
@@ -115,7 +119,9 @@ def _check_alike(one: Part, other: Part) -> None:
     }
     for what, alike in whole.items():
         if not alike:
-            raise RunsDiffer(f"the runs {one.id} and {other.id} cannot be joined: their {what} differ; run again with those of today")
+            raise JoiningError(
+                f"the runs {one.id} and {other.id} cannot be joined: their {what} differ; run again with those of today"
+            )
 
 
 def _version(part: Part, role: str) -> Json:
@@ -127,7 +133,7 @@ def _key(record: Evidence) -> tuple[Claim, str, str | None] | None:
 
 
 def _counted_in(parts: Sequence[Part]) -> dict[tuple[Claim, str, str | None] | None, str]:
-    """For each case in the sample of a proportion the id of the one run whose samples count: the one with most failures."""
+    """For each case in the sample of a proportion the id of the run that counts: the one with most failures."""
     proportions = {
         (criterion.id, measure.sample)
         for criterion in parts[0].run.criteria.criteria

@@ -5,7 +5,7 @@ It is active where an argument of pytest lies inside the ini value ``gonogo_suit
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,11 +58,28 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options and their ini twins."""
     group = parser.getgroup("gonogo", "gonogo: go/no-go acceptance of the part of an application that builds prompts")
-    group.addoption("--gonogo-phase", choices=_PHASES, help="Phase of the run: what criteria.toml requires in it is owed. Default: pre.")
-    group.addoption("--gonogo-baseline", metavar="PATH", help="Folder of the previous release, instead of the one that conftest.py names.")
-    group.addoption("--gonogo-report", metavar="DIR", help="Folder that the run is written to. Default: the project's reports folder.")
+    group.addoption(
+        "--gonogo-phase",
+        choices=_PHASES,
+        help="Phase of the run: what criteria.toml requires in it is owed. Default: pre.",
+    )
+    group.addoption(
+        "--gonogo-baseline",
+        metavar="PATH",
+        help="Folder of the previous release, instead of the one that conftest.py names.",
+    )
+    group.addoption(
+        "--gonogo-report",
+        metavar="DIR",
+        help="Folder that the run is written to. Default: the project's reports folder.",
+    )
     group.addoption("--gonogo-measured-run", metavar="RUN", help=_HIDDEN)
-    parser.addini("gonogo_suites", "Folders of acceptance suites; gonogo is active where an argument lies inside one.", "paths", [])
+    parser.addini(
+        "gonogo_suites",
+        "Folders of acceptance suites; gonogo is active where an argument lies inside one.",
+        "paths",
+        [],
+    )
     parser.addini("gonogo_phase", "Twin of --gonogo-phase.", default=Phase.PRE.value)
     parser.addini("gonogo_baseline", "Twin of --gonogo-baseline.", default="")
     parser.addini("gonogo_report", "Twin of --gonogo-report.", default="")
@@ -74,7 +91,9 @@ _HIDDEN = "Used by gonogo itself for its serial, measured pass: add a shard to t
 def _settings(config: pytest.Config) -> Settings:
     phase = config.getoption("--gonogo-phase") or config.getini("gonogo_phase")
     if phase not in _PHASES:
-        raise pytest.UsageError(f"gonogo_phase = {phase!r} is not a phase{closest(phase, _PHASES)}; write one of {', '.join(_PHASES)}")
+        raise pytest.UsageError(
+            f"gonogo_phase = {phase!r} is not a phase{closest(phase, _PHASES)}; write one of {', '.join(_PHASES)}"
+        )
 
     def path(option: str) -> Path | None:
         value = config.getoption(f"--gonogo-{option}") or config.getini(f"gonogo_{option}")
@@ -82,7 +101,11 @@ def _settings(config: pytest.Config) -> Settings:
 
     measured = config.getoption("--gonogo-measured-run")
     return Settings(
-        Phase(phase), path("baseline"), path("report"), Path(measured) if measured else None, tuple(config.getini("gonogo_suites"))
+        Phase(phase),
+        path("baseline"),
+        path("report"),
+        Path(measured) if measured else None,
+        tuple(config.getini("gonogo_suites")),
     )
 
 
@@ -95,10 +118,17 @@ def _is_active(config: pytest.Config, suites: Sequence[Path]) -> bool:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Register what this process does in a run: gather evidence, lead the run, or both."""
-    config.addinivalue_line("markers", "criterion(id): the success criterion of criteria.toml that a test is evidence for")
+    config.addinivalue_line(
+        "markers", "criterion(id): the success criterion of criteria.toml that a test is evidence for"
+    )
     settings = _settings(config)
     worker = getattr(config, "workerinput", None)
-    if not _is_active(config, settings.suites) or config.option.collectonly or config.option.help or config.option.version:
+    if (
+        not _is_active(config, settings.suites)
+        or config.option.collectonly
+        or config.option.help
+        or config.option.version
+    ):
         return
     try:
         _activate(config, settings, worker)
@@ -115,29 +145,31 @@ def _activate(config: pytest.Config, settings: Settings, worker: dict[str, Any] 
     if settings.baseline is not None:
         project = project.with_baseline(settings.baseline)
     workbench = Workbench(load_definitions(project))
-    leads = worker is None and settings.measured_run is None
-    if leads:
-        rundown = begin_run(workbench, settings.phase, reports=settings.report or project.reports)
-        config.pluginmanager.register(Leader(config, rundown), "gonogo-leader")
-        run, name = rundown.directory.path, "main"
-    elif worker is not None:
-        run, name = Path(worker["gonogo_run"]), str(worker["workerid"])
+    rundown: Rundown | None = None
+    if worker is not None:
+        directory, name = RunDirectory(Path(worker["gonogo_run"])), str(worker["workerid"])
+    elif settings.measured_run is not None:
+        directory, name = RunDirectory(settings.measured_run), "measured"
     else:
-        assert settings.measured_run is not None
-        run, name = settings.measured_run, "measured"
-    if leads and not getattr(config.option, "allure_report_dir", None):
-        config.option.allure_report_dir = str(run / "allure-results")
-    info = RunDirectory(run).info()
-    collector = Collector(info.id, info.facts, Shard(run / "shards" / f"{name}.jsonl"), measured_pass=name == "measured")
-    config.pluginmanager.register(Gatherer(collector, workbench), "gonogo-gatherer")
+        rundown = begin_run(workbench, settings.phase, reports=settings.report or project.reports)
+        directory, name = rundown.directory, "main"
+        if not getattr(config.option, "allure_report_dir", None):
+            config.option.allure_report_dir = str(directory.allure_results)
+    info = directory.info()
+    collector = Collector(info.id, info.facts, Shard(directory.shard(name)), measured_pass=name == "measured")
+    gatherer = Gatherer(collector, workbench)
+    config.pluginmanager.register(gatherer, "gonogo-gatherer")
+    if rundown is not None:
+        config.pluginmanager.register(Leader(config, rundown, gatherer), "gonogo-leader")
 
 
 class Leader:
     """Leads a run: begins it, has the measured claims run when everybody else has stopped, judges and reports."""
 
-    def __init__(self, config: pytest.Config, rundown: Rundown) -> None:
+    def __init__(self, config: pytest.Config, rundown: Rundown, gatherer: Gatherer) -> None:
         self._config = config
         self._rundown = rundown
+        self._gatherer = gatherer
         self._measured: list[str] = []
 
     def pytest_report_header(self) -> str:
@@ -162,9 +194,8 @@ class Leader:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Run the measured pass, judge, and set the exit status. Status 2 to 4 of pytest stay as they are."""
-        gatherer = self._config.pluginmanager.get_plugin("gonogo-gatherer")
-        self.leave_for_later(gatherer.collector.left_out)
-        gatherer.finish()
+        self.leave_for_later(self._gatherer.collector.left_out)
+        self._gatherer.finish()
         if exitstatus in (pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR):
             return  # nothing was looked at that a verdict could be about
         interrupted = exitstatus == pytest.ExitCode.INTERRUPTED
@@ -176,7 +207,9 @@ class Leader:
             session.exitstatus = exit_status(verdict.status)
 
     def _allure_is_on(self) -> bool:
-        return self._config.pluginmanager.hasplugin("allure_pytest") and bool(getattr(self._config.option, "allure_report_dir", None))
+        return self._config.pluginmanager.hasplugin("allure_pytest") and bool(
+            getattr(self._config.option, "allure_report_dir", None)
+        )
 
     def _pytest_arguments(self) -> list[str]:
         arguments = [f"--rootdir={self._config.rootpath}", f"--gonogo-phase={self._rundown.phase.value}"]
@@ -200,7 +233,9 @@ class Leader:
             width = terminalreporter._tw.fullwidth
             terminalreporter.write_line("")
             document = self._rundown.directory.read_json("verdict.json")
-            terminalreporter.write(render(document, self._rundown.directory.path, width=width, color=terminalreporter._tw.hasmarkup))
+            terminalreporter.write(
+                render(document, self._rundown.directory.path, width=width, color=terminalreporter._tw.hasmarkup)
+            )
 
 
 class Gatherer:
@@ -222,7 +257,9 @@ class Gatherer:
         if len(marker.args) != 1 or marker.args[0] not in criteria:
             known = [one.id for one in criteria.criteria]
             near = closest(str(marker.args[0]), known) if marker.args else ""
-            raise pytest.UsageError(f"{node.nodeid}: criterion{marker.args!r} names none of criteria.toml{near}; write one of {', '.join(known)}")
+            raise pytest.UsageError(
+                f"{node.nodeid}: criterion{marker.args!r} names none of criteria.toml{near}; write one of {', '.join(known)}"
+            )
         return criteria[marker.args[0]]
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
@@ -246,7 +283,9 @@ class Gatherer:
             except NotASuite as error:
                 raise pytest.UsageError(str(error)) from error
             claimed = self._definitions.workflow.step(step) if step else None
-            for kind, value in allure_report.item_labels(self.collector.run_id, criterion, Claim(criterion.id, step), claimed):
+            for kind, value in allure_report.item_labels(
+                self.collector.run_id, criterion, Claim(criterion.id, step), claimed
+            ):
                 item.add_marker(pytest.mark.allure_label(value, label_type=kind))
         items[:] = [item for item in items if self.collector.runs_now(item.nodeid)]
         self.collector.note_collected()
@@ -282,20 +321,23 @@ class Gatherer:
             self.collector.current.conclude()
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Note how each stage of the item ended, by the type of its exception."""
         report = yield
         if item.nodeid in self.collector.claims:
+            evidence = self.collector.current
             error = call.excinfo.value if call.excinfo else None
             if report.skipped or hasattr(report, "wasxfail"):
-                reason = getattr(report, "wasxfail", None) or (str(error) if error else "skipped")
-                self.collector.note(Outcome.SKIPPED, reason, report.duration)
+                evidence.note(Outcome.SKIPPED, getattr(report, "wasxfail", "") or str(error), report.duration)
             elif error is None:
-                self.collector.note(Outcome.PASSED, "", report.duration)
+                evidence.note(Outcome.PASSED, "", report.duration)
             else:
-                self.collector.current.note_error(error, report.duration)
+                evidence.note_error(error, report.duration)
             if report.when == "call":
-                allure_report.attach_evidence(self.collector.attachments())
+                allure_report.attach_evidence(evidence.attachments())
+            evidence.complete = report.when == "teardown"
         return report
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -366,8 +408,8 @@ class Gatherer:
         return self.collector.current
 
     @pytest.fixture
-    def stopwatch(self, request: pytest.FixtureRequest) -> Iterator[Stopwatch]:
+    def stopwatch(self, request: pytest.FixtureRequest) -> Stopwatch:
         """pytest-benchmark with the release worker's own clock: what is timed is the call there, not the way to it."""
         watch = Stopwatch(self.workbench.candidate.timed)
         request.node.add_marker(pytest.mark.benchmark(timer=watch.clock, disable_gc=False))
-        yield watch
+        return watch

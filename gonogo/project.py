@@ -46,7 +46,9 @@ class Release:
         """
         for package in self.packages:
             if not (self.tree / package).exists():
-                raise DefinitionError(f"release {self.version}: there is no {package!r} in {self.tree}; correct tree or packages")
+                raise DefinitionError(
+                    f"release {self.version}: there is no {package!r} in {self.tree}; correct tree or packages"
+                )
         if self.overlay is None:
             return self
         if not self.overlay.is_dir():
@@ -83,7 +85,9 @@ class Project:
         """
         wanted = self.baseline or self.candidate
         if not tree.is_dir():
-            raise DefinitionError(f"--gonogo-baseline {tree}: no such folder; give the folder that holds {', '.join(wanted.packages)}")
+            raise DefinitionError(
+                f"--gonogo-baseline {tree}: no such folder; give the folder that holds {', '.join(wanted.packages)}"
+            )
         if all((tree / package / "__init__.py").is_file() for package in wanted.packages):
             return replace(self, baseline=replace(wanted, tree=tree, overlay=None))
         return replace(self, baseline=replace(wanted, overlay=tree))

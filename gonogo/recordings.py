@@ -85,7 +85,9 @@ def load_recordings(folder: Path, *, root: Path | None = None) -> RecordingSet:
         for entry in section.sections("recordings"):
             recording = _recording(document, entry, step)
             if recording.id in ids:
-                entry.fail("id", f"{recording.id!r} is also the id of a recording in {ids[recording.id]}; give one another id")
+                entry.fail(
+                    "id", f"{recording.id!r} is also the id of a recording in {ids[recording.id]}; give one another id"
+                )
             ids[recording.id] = document.shown
             recordings.append(recording)
         section.finish()
@@ -105,7 +107,9 @@ def _recording(document: Document, entry: Section, step: str) -> Recording:
         id=entry.text("id", example=f"{step}/roman-roads"),
         step=step,
         cases=entry.texts("cases"),
-        request=Request(request.choice("provider", ("ollama", "openai")), request.text("operation", example="/api/generate"), body),
+        request=Request(
+            request.choice("provider", ("ollama", "openai")), request.text("operation", example="/api/generate"), body
+        ),
         reply=Reply(_reply_text(reply), reply.integer("status", default=200, low=100), _frames(reply)),
         provenance=Provenance(provenance.choice("kind", [kind.value for kind in Provenance])),
         recorded=provenance.text("recorded", example="a date such as 2026-11-23"),
@@ -153,7 +157,8 @@ def dump_recordings(step: str, recordings: Sequence[Recording]) -> str:
         reply: dict[str, Any] = {"status": one.reply.status, "text": one.reply.text}
         if one.reply.frames:
             reply["frames"] = [
-                {"offset": frame.offset, "data": base64.b64encode(frame.data).decode("ascii")} for frame in one.reply.frames
+                {"offset": frame.offset, "data": base64.b64encode(frame.data).decode("ascii")}
+                for frame in one.reply.frames
             ]
         provenance = {"kind": one.provenance.value, "recorded": one.recorded}
         if one.note:
@@ -163,7 +168,11 @@ def dump_recordings(step: str, recordings: Sequence[Recording]) -> str:
                 "id": one.id,
                 "cases": list(one.cases),
                 "provenance": provenance,
-                "request": {"provider": one.request.provider, "operation": one.request.operation, "body": dict(one.request.body)},
+                "request": {
+                    "provider": one.request.provider,
+                    "operation": one.request.operation,
+                    "body": dict(one.request.body),
+                },
                 "reply": reply,
             }
         )

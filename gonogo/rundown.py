@@ -19,7 +19,18 @@ from gonogo.runs import LoadedRun, RunDirectory, RunInfo
 from gonogo.verdict import judge, owed_claims
 from gonogo.workbench import Workbench
 
-__all__ = ["INTEGRITY", "Rundown", "begin_run", "completeness", "conclude", "exit_status", "integrity", "judge_run", "partial_note", "verify"]
+__all__ = [
+    "INTEGRITY",
+    "Rundown",
+    "begin_run",
+    "completeness",
+    "conclude",
+    "exit_status",
+    "integrity",
+    "judge_run",
+    "partial_note",
+    "verify",
+]
 
 INTEGRITY = Claim("report-integrity")
 _MEASURED_TIMEOUT = 1800.0
@@ -89,18 +100,41 @@ class Rundown:
 
         A process that breaks leaves its claims without evidence, and a note says why.
         """
-        command = [sys.executable, "-m", "pytest", *items, *arguments, "-n", "0", "-p", "no:cacheprovider", "-q", "--benchmark-quiet"]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            *items,
+            *arguments,
+            "-n",
+            "0",
+            "-p",
+            "no:cacheprovider",
+            "-q",
+            "--benchmark-quiet",
+        ]
         command.append(f"--gonogo-measured-run={self.directory.path}")
         log = self.directory.path / "measured.log"
         with log.open("wb") as output:
             try:
-                done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=_MEASURED_TIMEOUT, check=False)
+                done = subprocess.run(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    timeout=_MEASURED_TIMEOUT,
+                    check=False,
+                )
             except subprocess.TimeoutExpired:
-                self.notes.append(f"the measured pass was stopped after {_MEASURED_TIMEOUT:g} s; see measured.log in the run's folder")
+                self.notes.append(
+                    f"the measured pass was stopped after {_MEASURED_TIMEOUT:g} s; see measured.log in the run's folder"
+                )
                 return
         if done.returncode not in (0, 1):
             last = log.read_text(errors="replace").strip().splitlines()[-1:] or ["(no output)"]
-            self.notes.append(f"the measured pass ended with status {done.returncode}: {last[0]}; see measured.log in the run's folder")
+            self.notes.append(
+                f"the measured pass ended with status {done.returncode}: {last[0]}; see measured.log in the run's folder"
+            )
 
     def judge(self, allure_results: Path | None) -> Verdict:
         """Close the books: integrity, verdict, digest, files. Afterwards nothing may be added."""
@@ -136,7 +170,13 @@ def completeness(run: LoadedRun, in_results: Set[Claim] | None) -> tuple[Judged 
     }
     gaps = []
     if in_results is None:
-        gaps.append(Gap(INTEGRITY, None, "Allure is switched off; its results cannot be compared (leave out -p no:allure_pytest)"))
+        gaps.append(
+            Gap(
+                INTEGRITY,
+                None,
+                "Allure is switched off; its results cannot be compared (leave out -p no:allure_pytest)",
+            )
+        )
     else:
         found["in the Allure results"] = in_results
     judged = []
@@ -144,11 +184,21 @@ def completeness(run: LoadedRun, in_results: Set[Claim] | None) -> tuple[Judged 
         absent = sorted(str(claim) for claim in expected - claims)
         if absent:
             more = f" and {len(absent) - 3} more" if len(absent) > 3 else ""
-            gaps.append(Gap(INTEGRITY, None, f"{len(absent)} of {len(expected)} expected claims are not {what}: {', '.join(absent[:3])}{more}"))
+            gaps.append(
+                Gap(
+                    INTEGRITY,
+                    None,
+                    f"{len(absent)} of {len(expected)} expected claims are not {what}: {', '.join(absent[:3])}{more}",
+                )
+            )
         else:
-            judged.append(Judged(INTEGRITY, None, Finding("integrity", True, f"all {len(expected)} expected claims are {what}")))
+            judged.append(
+                Judged(INTEGRITY, None, Finding("integrity", True, f"all {len(expected)} expected claims are {what}"))
+            )
     gaps.extend(
-        Gap(INTEGRITY, None, f"shard {shard.name} ends in the middle of a line: its process died while it wrote") for shard in run.shards if shard.torn
+        Gap(INTEGRITY, None, f"shard {shard.name} ends in the middle of a line: its process died while it wrote")
+        for shard in run.shards
+        if shard.torn
     )
     return (*judged, *gaps)
 
@@ -204,7 +254,9 @@ def verify(directory: RunDirectory, *, digest: str | None = None) -> str:
     """
     changed = directory.changed_files()
     if changed:
-        raise EvidenceError(f"{directory.path.name}: changed since the run was sealed: {', '.join(changed)}; do not rely on it, run again")
+        raise EvidenceError(
+            f"{directory.path.name}: changed since the run was sealed: {', '.join(changed)}; do not rely on it, run again"
+        )
     found = directory.digest
     if digest is not None and digest != found:
         raise EvidenceError(
@@ -213,5 +265,7 @@ def verify(directory: RunDirectory, *, digest: str | None = None) -> str:
     run = directory.load()
     document = verdict_document(run, judge_run(run, notes_of(directory)), found)
     if document != directory.read_json("verdict.json"):
-        raise EvidenceError(f"{directory.path.name}/verdict.json is not what the evidence leads to; do not rely on it, run again")
+        raise EvidenceError(
+            f"{directory.path.name}/verdict.json is not what the evidence leads to; do not rely on it, run again"
+        )
     return found

@@ -54,7 +54,7 @@ class RunInfo:
             "steps": list(self.facts.steps),
             "titles": dict(self.titles),
             "cases": {step: list(cases) for step, cases in self.facts.cases.items()},
-            "abilities": sorted(self.facts.abilities),
+            "abilities": sorted(ability.value for ability in self.facts.abilities),
             "synthetic": self.facts.synthetic,
             "releases": {name: dict(release) for name, release in self.releases.items()},
         }
@@ -112,7 +112,9 @@ class RunDirectory:
     path: Path
 
     @classmethod
-    def create(cls, reports: Path, info: RunInfo, criteria: Path, recordings: Mapping[str, RecordingSet]) -> RunDirectory:
+    def create(
+        cls, reports: Path, info: RunInfo, criteria: Path, recordings: Mapping[str, RecordingSet]
+    ) -> RunDirectory:
         """Make the folder with what is known before the first test.
 
         Raises:
@@ -123,9 +125,13 @@ class RunDirectory:
             (path / "shards").mkdir(parents=True)
             shutil.copyfile(criteria, path / "criteria.toml")
         except FileExistsError as error:
-            raise EvidenceError(f"{path}: this run is there already; move it away, evidence is never overwritten") from error
+            raise EvidenceError(
+                f"{path}: this run is there already; move it away, evidence is never overwritten"
+            ) from error
         except OSError as error:
-            raise EvidenceError(f"{path}: cannot be written ({error.strerror}); give another folder with --gonogo-report") from error
+            raise EvidenceError(
+                f"{path}: cannot be written ({error.strerror}); give another folder with --gonogo-report"
+            ) from error
         run = cls(path)
         run.write_json("recordings.json", recording_hashes(recordings))
         run.write_json("run.json", info.as_json())
@@ -159,7 +165,9 @@ class RunDirectory:
         try:
             return RunInfo.from_json(self.read_json("run.json"))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise EvidenceError(f"{self.path.name}/run.json: not the facts of a run ({error!r}); the run is damaged") from error
+            raise EvidenceError(
+                f"{self.path.name}/run.json: not the facts of a run ({error!r}); the run is damaged"
+            ) from error
 
     def load(self) -> LoadedRun:
         """Read the run back.
@@ -197,7 +205,9 @@ class RunDirectory:
         try:
             return {name: hashlib.sha256((self.path / name).read_bytes()).hexdigest() for name in files}
         except OSError as error:
-            raise EvidenceError(f"{self.path.name}: {error.filename} cannot be read ({error.strerror}); the run is damaged") from error
+            raise EvidenceError(
+                f"{self.path.name}: {error.filename} cannot be read ({error.strerror}); the run is damaged"
+            ) from error
 
     def seal(self) -> str:
         """Write the manifest; no evidence may come after it. Returns the digest of the run."""

@@ -98,12 +98,14 @@ def read_replies(path: Path, workflow: Workflow) -> Replies:
     step_id = section.text("step", example=path.stem)
     steps = {step.id: step for step in workflow.steps}
     if step_id not in steps:
-        section.fail("step", f"there is no step {step_id!r}{closest(step_id, steps)}; write the id of a file below workflows/")
+        near = closest(step_id, steps)
+        section.fail("step", f"there is no step {step_id!r}{near}; write the id of a file below workflows/")
     known = [case.id for case in workflow.cases_of(step_id)]
     replies = section.mapping("replies")
     for case, text in replies.items():
         if case not in known:
-            section.fail("replies", f"the step {step_id!r} has no case {case!r}{closest(case, known)}; add the case first")
+            near = closest(str(case), known)
+            section.fail("replies", f"the step {step_id!r} has no case {case!r}{near}; add the case first")
         if not isinstance(text, str):
             section.fail("replies", f"{case}: {text!r} is not a text; put it in quotes or a block (|)")
     section.finish()
@@ -125,8 +127,8 @@ def request_of(target: Target, step: Step, case: Case, reply: str | None = None)
         # a release that asks another model than the step names; an empty answer is given to any
         ran = target.run(case, fault=LlmFault.EMPTY)
     if not ran.exchanges:
-        said = ran.run.error or {}
-        raise ProductError(f"{case.path}: the release sent no request to its model ({said.get('message', f'status {ran.run.status}')})")
+        said = (ran.run.error or {}).get("message", f"status {ran.run.status}")
+        raise ProductError(f"{case.path}: the release sent no request to its model ({said})")
     return ran.exchanges[0].request
 
 
@@ -160,7 +162,9 @@ def new_recordings(step: str, found: Iterable[tuple[str, str, Request]], source:
     return tuple(made.values())
 
 
-def place(existing: Sequence[Recording], new: Sequence[Recording], *, order: Sequence[str], over: bool = False) -> tuple[Recording, ...]:
+def place(
+    existing: Sequence[Recording], new: Sequence[Recording], *, order: Sequence[str], over: bool = False
+) -> tuple[Recording, ...]:
     """The recordings of one step with new ones among them, in the order of the cases ``order``.
 
     What says the same as an existing recording changes nothing.
@@ -182,7 +186,8 @@ def place(existing: Sequence[Recording], new: Sequence[Recording], *, order: Seq
                 what = "the same request" if same else "the same case"
                 differing = "reply" if same else "request"
                 raise RecordingError(
-                    f"{one.id}: {old.id} is a recording of {what} with another {differing}; give --replace to put the new one in its place"
+                    f"{one.id}: {old.id} is a recording of {what} with another {differing}; "
+                    "give --replace to put the new one in its place"
                 )
             elif same:
                 one = replace(one, cases=_joined(one.cases, old.cases))
@@ -190,7 +195,8 @@ def place(existing: Sequence[Recording], new: Sequence[Recording], *, order: Seq
                 result.append(replace(old, cases=rest))
         kept = [*result, replace(one, id=_free_id(one.id, {old.id for old in result}))]
     rank = {case: index for index, case in enumerate(order)}
-    return tuple(sorted(kept, key=lambda one: min((rank.get(case, len(rank)) for case in one.cases), default=len(rank))))
+    last = len(rank)
+    return tuple(sorted(kept, key=lambda one: min((rank.get(case, last) for case in one.cases), default=last)))
 
 
 def _joined(some: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
@@ -221,7 +227,8 @@ def survey(recordings: RecordingSet, workflow: Workflow, sent: Mapping[str, Requ
                 failed[case.path] = request
             elif made is None:
                 other = recordings.find(request)
-                missing[case.path] = f"{other.id} has its request; list the case there" if other else "no recording was made for it"
+                advice = f"{other.id} has its request; list the case there" if other else "no recording was made for it"
+                missing[case.path] = advice
             elif made.request.key != request.key:
                 earlier = moves.get((made.id, request.key))
                 cases = (*(earlier.cases if earlier else ()), case.id)
@@ -256,9 +263,8 @@ def rekey(recordings: Sequence[Recording], moves: Iterable[Moved], *, today: str
         for number, move in enumerate(pieces.get(old.id, ())):
             new_id = old.id if not stay and number == 0 else _free_id(f"{old.step}/{move.cases[0]}", ids)
             ids.add(new_id)
-            note = _rekeyed_note(old, today)
-            piece = replace(old, id=new_id, cases=move.cases, request=move.sent, provenance=Provenance.REKEYED, note=note)
-            moved.append((len(slots), piece))
+            piece = replace(old, id=new_id, cases=move.cases, request=move.sent, note=_rekeyed_note(old, today))
+            moved.append((len(slots), replace(piece, provenance=Provenance.REKEYED)))
             slots.append(None)
     by_key = {one.request.key: index for index, one in enumerate(slots) if one is not None}
     for index, piece in moved:
@@ -269,8 +275,8 @@ def rekey(recordings: Sequence[Recording], moves: Iterable[Moved], *, today: str
             slots[by_key[piece.request.key]] = replace(twin, cases=_joined(twin.cases, piece.cases))
         else:
             raise RecordingError(
-                f"{piece.id}: its case {piece.cases[0]!r} now leads to the request of {twin.id}, which has another reply; "
-                "remove one of the two recordings and list the cases of both in the other"
+                f"{piece.id}: its case {piece.cases[0]!r} now leads to the request of {twin.id}, "
+                "which has another reply; remove one of the two recordings and list the cases of both in the other"
             )
     return tuple(one for one in slots if one is not None)
 
@@ -300,10 +306,12 @@ def check_layout(folder: Path, *, root: Path | None = None) -> None:
         document = read_yaml(path, root=root)
         step = document.data.get("step")
         if step != path.stem:
-            raise RecordingError(f"{document.shown}: holds recordings of the step {step!r}; name the file {step}.yaml, so that it can be kept up")
+            raise RecordingError(f"{document.shown}: holds recordings of the step {step!r}; name the file {step}.yaml")
 
 
-def write_recordings(folder: Path, before: Mapping[str, Sequence[Recording]], after: Mapping[str, Sequence[Recording]]) -> tuple[Path, ...]:
+def write_recordings(
+    folder: Path, before: Mapping[str, Sequence[Recording]], after: Mapping[str, Sequence[Recording]]
+) -> tuple[Path, ...]:
     """Write ``<step>.yaml`` for every step whose recordings have changed; each whole or not at all.
 
     Everything is read back and compared before the first file is replaced.
@@ -315,7 +323,7 @@ def write_recordings(folder: Path, before: Mapping[str, Sequence[Recording]], af
         RecordingError: the recordings contradict each other, or do not come back from YAML as they were.
     """
     RecordingSet.of(one for recordings in {**before, **after}.values() for one in recordings)
-    changed = {step: tuple(recordings) for step, recordings in after.items() if tuple(recordings) != tuple(before.get(step, ()))}
+    changed = {step: recordings for step, recordings in after.items() if [*recordings] != [*before.get(step, ())]}
     if not changed:
         return ()
     folder.mkdir(parents=True, exist_ok=True)
@@ -325,7 +333,9 @@ def write_recordings(folder: Path, before: Mapping[str, Sequence[Recording]], af
         back = by_step(load_recordings(Path(scratch)).recordings)
         for step, recordings in changed.items():
             if [(one, one.request.key) for one in back.get(step, ())] != [(one, one.request.key) for one in recordings]:
-                raise RecordingError(f"the recordings of {step} do not come back from YAML as they are; nothing was written")
+                raise RecordingError(
+                    f"the recordings of {step} would not come back from YAML as they are; nothing is written"
+                )
         for step in changed:
             (Path(scratch) / f"{step}.yaml").replace(folder / f"{step}.yaml")
     return tuple(folder / f"{step}.yaml" for step in changed)

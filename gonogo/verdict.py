@@ -65,10 +65,15 @@ def judge(criteria: Criteria, facts: Facts, evidence: Iterable[Evidence], *, not
         level = criterion.level(facts.phase, synthetic=facts.synthetic)
         if level is Level.NOT_JUDGED:
             continue
-        claims = tuple(_judge_claim(claim, criterion, level, facts, records.get(claim, [])) for claim in criterion.claims(facts.steps))
+        claims = tuple(
+            _judge_claim(claim, criterion, level, facts, records.get(claim, []))
+            for claim in criterion.claims(facts.steps)
+        )
         status = Status.worst(claim.status for claim in claims)
         verdicts.append(
-            CriterionVerdict(criterion.id, criterion.title, criterion.group, level, status, _reasons(claims, status), claims)
+            CriterionVerdict(
+                criterion.id, criterion.title, criterion.group, level, status, _reasons(claims, status), claims
+            )
         )
     required = [verdict for verdict in verdicts if verdict.level is Level.REQUIRED]
     reasons = [f"{verdict.criterion} is {verdict.status}" for verdict in required if verdict.status is not Status.GO]
@@ -87,13 +92,17 @@ def _reasons(claims: Sequence[Decided], status: Status) -> tuple[str, ...]:
     if status is Status.GO:
         return (f"{len(claims)} of {len(claims)} claims hold",)
     telling = [claim for claim in claims if claim.status is status]
-    reasons = [f"{claim.claim.step or claim.claim.criterion}: {reason}" for claim in telling for reason in claim.reasons[:1]]
+    reasons = [
+        f"{claim.claim.step or claim.claim.criterion}: {reason}" for claim in telling for reason in claim.reasons[:1]
+    ]
     if len(reasons) > _SHOWN:
         reasons[_SHOWN:] = [f"and {len(reasons) - _SHOWN} more claims"]
     return tuple(reasons)
 
 
-def _judge_claim(claim: Claim, criterion: Criterion, level: Level, facts: Facts, records: Sequence[Evidence]) -> Decided:
+def _judge_claim(
+    claim: Claim, criterion: Criterion, level: Level, facts: Facts, records: Sequence[Evidence]
+) -> Decided:
     findings = [record for record in records if isinstance(record, Judged)]
     samples = [record for record in records if isinstance(record, Sampled)]
     failing = [record for record in findings if not record.finding.ok]
@@ -125,10 +134,11 @@ def _judge_claim(claim: Claim, criterion: Criterion, level: Level, facts: Facts,
         say(Status.INCONCLUSIVE, "no test was executed to its end for this claim")
     elif not findings and not samples and not gaps:
         say(Status.INCONCLUSIVE, "no evidence: the test ended without a finding or a sample")
+    looked_at = {one.case for one in findings} | {one.case for one in samples}
     if criterion.every_case and not missing:
-        for reason in _uncovered(claim, facts, {record.case for record in (*findings, *samples, *gaps)}):
+        for reason in _uncovered(claim, facts, looked_at | {gap.case for gap in gaps}):
             say(Status.INCONCLUSIVE, reason)
-    bounds = []
+    bounds: list[Mapping[str, Json]] = []
     if not missing:
         for measure in criterion.measures:
             if (measure.scope is Scope.STEP) == (claim.step is not None):
@@ -144,7 +154,7 @@ def _judge_claim(claim: Claim, criterion: Criterion, level: Level, facts: Facts,
         reasons=tuple(reasons[Status.NO_GO] + reasons[Status.INCONCLUSIVE]),
         findings=len(findings),
         failing=len(failing),
-        cases=tuple(sorted({record.case for record in (*findings, *samples) if record.case is not None})),
+        cases=tuple(sorted(case for case in looked_at if case is not None)),
         bounds=tuple(bounds),
     )
 

@@ -91,9 +91,13 @@ class Llm:
         for recording in self.recordings.recordings:
             if recording.step == step.id and reply_conforms(recording.reply.text, step.output_format).ok:
                 return recording.reply.text
-        raise MissingReply(f"no recording of the step {step.id} has a reply that conforms to {step.output_format.id}; record one")
+        raise MissingReply(
+            f"no recording of the step {step.id} has a reply that conforms to {step.output_format.id}; record one"
+        )
 
-    def script(self, step: Step, text: str | None = None, *, prompt: str | None = None, any_model: bool = False) -> Script:
+    def script(
+        self, step: Step, text: str | None = None, *, prompt: str | None = None, any_model: bool = False
+    ) -> Script:
         """A scripted reply for a step: this text, or a recorded one that conforms; for this prompt, or for any."""
         return Script(Reply(self.reply_to(step) if text is None else text), None if any_model else step.model, prompt)
 
@@ -219,7 +223,9 @@ class Workbench:
             TargetError: the project names none.
         """
         if self.definitions.project.baseline is None:
-            raise TargetError("the project names no previous release; give one in conftest.py or with --gonogo-baseline")
+            raise TargetError(
+                "the project names no previous release; give one in conftest.py or with --gonogo-baseline"
+            )
         return self._target(self.definitions.project.baseline)
 
     def llm(self, target: Target) -> Llm:

@@ -38,9 +38,14 @@ def load_workflow(workflows: Path, cases: Path, *, root: Path | None = None) -> 
         document = read_yaml(path, root=root)
         step = _step(document, templates)
         if step.id in steps:
-            document.fail(("id",), f"the step {step.id!r} is also defined in {steps[step.id][1].shown}; give one of them another id")
+            document.fail(
+                ("id",),
+                f"the step {step.id!r} is also defined in {steps[step.id][1].shown}; give one of them another id",
+            )
         if step.order in orders:
-            document.fail(("order",), f"{step.order} is also the order of {orders[step.order]!r}; give one of them another number")
+            document.fail(
+                ("order",), f"{step.order} is also the order of {orders[step.order]!r}; give one of them another number"
+            )
         steps[step.id] = (step, document)
         orders[step.order] = step.id
     ordered = tuple(sorted((step for step, _ in steps.values()), key=lambda step: step.order))
@@ -52,7 +57,9 @@ def _id_matching_file(section: Section, path: Path) -> str:
     if not _ID.fullmatch(value):
         section.fail("id", f"{value!r} is not an id; write lower-case words joined by hyphens, such as {path.stem}")
     if value != path.stem:
-        section.fail("id", f"{value!r} differs from the file's name; write {path.stem!r} or rename the file to {value}.yaml")
+        section.fail(
+            "id", f"{value!r} differs from the file's name; write {path.stem!r} or rename the file to {value}.yaml"
+        )
     return value
 
 
@@ -85,7 +92,9 @@ def _templates(folder: Path, root: Path | None) -> dict[str, FormatTemplate]:
 def _template(section: Section, key: str, kind: str, templates: Mapping[str, FormatTemplate]) -> FormatTemplate:
     name = section.text(key, example="the id of a format template")
     if name not in templates:
-        section.fail(key, f"there is no format template {name!r}{closest(name, templates)}; write the id of a file in formats/")
+        section.fail(
+            key, f"there is no format template {name!r}{closest(name, templates)}; write the id of a file in formats/"
+        )
     if templates[name].kind != kind:
         section.fail(key, f"{name!r} is an {templates[name].kind} template; write one whose fields.type is {kind}")
     return templates[name]
@@ -114,7 +123,9 @@ def _step(document: Document, templates: Mapping[str, FormatTemplate]) -> Step:
         inputs.append(one)
     output_field = section.text("output_field", example="the post field that takes the reply")
     if not _FIELD.fullmatch(output_field):
-        section.fail("output_field", f"{output_field!r} is not a field name; write lower-case words joined by underscores")
+        section.fail(
+            "output_field", f"{output_field!r} is not a field name; write lower-case words joined by underscores"
+        )
     step = Step(
         id=_id_matching_file(section, document.path),
         name=section.text("name"),
@@ -142,7 +153,10 @@ def _cases(folder: Path, steps: Mapping[str, Step], root: Path | None) -> dict[s
         if step_id != path.stem:
             section.fail("step", f"{step_id!r} differs from the file's name; write {path.stem!r} or rename the file")
         if step_id not in steps:
-            section.fail("step", f"there is no step {step_id!r}{closest(step_id, steps)}; write the id of a file below workflows/")
+            section.fail(
+                "step",
+                f"there is no step {step_id!r}{closest(step_id, steps)}; write the id of a file below workflows/",
+            )
         found: dict[str, Case] = {}
         for entry in section.sections("cases"):
             case = _case(entry, steps[step_id])
@@ -166,7 +180,10 @@ def _case(entry: Section, step: Step) -> Case:
     inputs = entry.mapping("inputs")
     for name, value in inputs.items():
         if name not in mapped:
-            entry.fail("inputs", f"the step {step.id!r} maps no field {name!r}{closest(name, mapped)}; add it to the step's inputs")
+            entry.fail(
+                "inputs",
+                f"the step {step.id!r} maps no field {name!r}{closest(name, mapped)}; add it to the step's inputs",
+            )
         if not isinstance(value, str):
             entry.fail("inputs", f"{name}: {value!r} is not a text; put it in quotes")
     for name, one in mapped.items():
@@ -220,4 +237,6 @@ def step_from_json(data: Mapping[str, object]) -> Step:
         values["inputs"] = tuple(InputField(**one) for one in values["inputs"])  # type: ignore[attr-defined]  # same
         return Step(**values)  # type: ignore[arg-type]  # same
     except (KeyError, TypeError) as error:
-        raise DefinitionError(f"{show(Path('step'), None)} {data.get('id')!r}: not what step_as_json writes ({error})") from error
+        raise DefinitionError(
+            f"{show(Path('step'), None)} {data.get('id')!r}: not what step_as_json writes ({error})"
+        ) from error

@@ -1,4 +1,7 @@
-"""Allure results: places for the items, and one result per criterion. The only module that imports allure."""
+"""Allure results: the places and attachments of items. What is said about a whole run is in ``allure_criteria``.
+
+These two are the only modules that import allure.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,11 @@ import allure
 
 from gonogo.criteria import Criterion
 from gonogo.gathering import Attachment
-from gonogo.model import Claim, Step, Verdict
-from gonogo.runs import LoadedRun
+from gonogo.model import Claim, Step
+from gonogo.report.allure_criteria import write_criteria
+from gonogo.report.figures import printable
+
+__all__ = ["attach_evidence", "claims_in", "item_labels", "name_item", "write_criteria"]
 
 _TYPES = {
     "text": allure.attachment_type.TEXT,
@@ -37,26 +43,25 @@ def item_labels(run_id: str, criterion: Criterion, claim: Claim, step: Step | No
 
 def name_item(claim: Claim) -> None:
     """Give the running item a name that a reader of the report knows."""
-    allure.dynamic.title(f"{claim.criterion} · {claim.step or 'the whole run'}")
+    title = f"{claim.criterion} · {claim.step or 'the whole run'}"
+    allure.dynamic.title(title)  # type: ignore[no-untyped-call]
 
 
 def attach_evidence(attachments: Iterable[Attachment]) -> None:
     """Attach what a suite gives a reader. Never HTML or SVG."""
     for one in attachments:
         content = one.content if isinstance(one.content, bytes) else one.content.encode("utf-8", "backslashreplace")
-        allure.attach(content, name=one.name, attachment_type=_TYPES[one.kind])
+        allure.attach(content, name=printable(one.name, keep=""), attachment_type=_TYPES[one.kind])
 
 
 def claims_in(results: Path, run_id: str) -> set[Claim]:
     """The claims of a run that have a result in a folder of Allure results."""
     found = set()
     for path in results.glob("*-result.json"):
-        labels = {label["name"]: label["value"] for label in json.loads(path.read_text(encoding="utf-8")).get("labels", [])}
+        labels = {
+            label["name"]: label["value"] for label in json.loads(path.read_text(encoding="utf-8")).get("labels", [])
+        }
         if labels.get("run") == run_id and "claim" in labels:
             criterion, _, step = labels["claim"].partition("/")
             found.add(Claim(criterion, step or None))
     return found
-
-
-def write_criteria(results: Path, run: LoadedRun, verdict: Verdict, digest: str) -> None:
-    """One result per criterion."""

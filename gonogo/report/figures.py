@@ -1,4 +1,4 @@
-"""Figures and texts as a reader gets them: units, the figure that tells most, and nothing that a terminal would obey."""
+"""Figures and texts as a reader gets them: units, the figure that tells most, nothing that a terminal would obey."""
 
 from __future__ import annotations
 
@@ -165,16 +165,19 @@ def headline(criterion: Mapping[str, Any]) -> str:
     found = headline_bound(criterion)
     findings = sum(claim["findings"] for claim in criterion["claims"])
     failing = sum(claim["failing"] for claim in criterion["claims"])
-    return _headline(criterion, found[0] if found else None, (found[1] or "") if found else "", findings, failing)
+    bound, step = found or (None, None)
+    return _headline(criterion, bound, findings, failing, place=step or "")
 
 
 def claim_headline(claim: Mapping[str, Any]) -> str:
     """One line about a claim of ``verdict.json``."""
     bound = min(claim["bounds"], key=_closeness, default=None)
-    return _headline(claim, bound, "", claim["findings"], claim["failing"])
+    return _headline(claim, bound, claim["findings"], claim["failing"])
 
 
-def _headline(judged: Mapping[str, Any], bound: Mapping[str, Any] | None, place: str, findings: int, failing: int) -> str:
+def _headline(
+    judged: Mapping[str, Any], bound: Mapping[str, Any] | None, findings: int, failing: int, *, place: str = ""
+) -> str:
     verdict = judged["verdict"]
     tells = {"GO": "within", "NO-GO": "outside", "INCONCLUSIVE": "open"}[verdict]
     if bound is not None and bound.get("decision") == tells:

@@ -12,11 +12,11 @@ __all__ = ["as_markdown", "cell", "coverage_cells", "coverage_grid", "table"]
 
 MARKS = {"GO": "✓", "NO-GO": "✗", "INCONCLUSIVE": "?"}
 NO_EVIDENCE = "∅"
-NOT_CLAIMED = "–"
-LEGEND = "✓ GO, ✗ NO-GO, ? INCONCLUSIVE, ∅ INCONCLUSIVE because there is no evidence at all, – not claimed."
+NOT_CLAIMED = "·"
+LEGEND = "✓ GO, ✗ NO-GO, ? INCONCLUSIVE, ∅ INCONCLUSIVE because there is no evidence at all, · not claimed."
 
 _SPECIAL = re.compile(r"[\\`*_|\[\]#~!]")
-_LIST_SIGN = re.compile(r"^(?:[-+=]|\d+(?=[.)]))")
+_LIST_SIGN = re.compile(r"^(\d*)([-+=.)])")  # what would begin a list, or underline a heading
 
 
 def cell(text: str) -> str:
@@ -24,8 +24,7 @@ def cell(text: str) -> str:
     flat = printable(" ".join(text.split()))
     flat = flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     flat = _SPECIAL.sub(lambda found: f"\\{found.group()}", flat)
-    # a sign that would begin a list: the number before the dot stays, the dot is escaped
-    return _LIST_SIGN.sub(lambda found: f"{found.group()}\\" if found.group()[0].isdigit() else f"\\{found.group()}", flat)
+    return _LIST_SIGN.sub(r"\1\\\2", flat)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -48,8 +47,8 @@ def as_markdown(document: Mapping[str, Any]) -> str:
         for one in open_ones:
             lines += [f"**{one['id']}** ({one['verdict']}, {one['level']}): {cell(one['title'])}", ""]
             lines += [*(f"- {cell(reason)}" for reason in one["reasons"]), ""]
-    lines += ["## Coverage", "", *coverage_grid(document), "", LEGEND, "", f"Digest of the evidence: `{run['digest']}`", ""]
-    return "\n".join(lines)
+    lines += ["## Coverage", "", *coverage_grid(document), "", LEGEND, ""]
+    return "\n".join([*lines, f"Digest of the evidence: `{run['digest']}`", ""])
 
 
 def coverage_cells(document: Mapping[str, Any]) -> Iterator[tuple[str, list[Mapping[str, Any] | None]]]:

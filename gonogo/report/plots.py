@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from gonogo.criteria import Criterion, Measure, Scope, Statistic
@@ -32,7 +33,6 @@ _ROW = 0.27
 _MOST_ROWS = 40
 _MOST_DOTS = 1500  # of one row
 _MOST_LINES = 12
-_PAIRS = (("candidate", "baseline"), ("peak", "allowance"))
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def criterion_plot(criterion: Criterion, verdict: CriterionVerdict, samples: Seq
     """A PNG with one picture per measure of the criterion and one per further sample; none where nothing was measured.
 
     A measure: a row per claim with its values, its confidence interval, and the limit as a line. Samples that are no
-    measure: in pairs (candidate and baseline, peak and allowance) with the line on which both are equal, else as series.
+    measure: against each other where they come in twos (candidate and previous release), else as series.
 
     Args:
         criterion: whose measures are drawn.
@@ -75,11 +75,12 @@ def criterion_plot(criterion: Criterion, verdict: CriterionVerdict, samples: Seq
     for sample in own:
         if sample.name not in measured:
             further.setdefault(sample.name, []).append(sample)
-    for first, second in _PAIRS:
-        if pairs := _pairs(further.get(first, []), further.get(second, [])):
-            panels.append((4.0, (_draw_pairs, (first, second), pairs)))
-            del further[first], further[second]
-    panels.extend((2.6, (_draw_series, name, found)) for name, found in further.items() if any(len(one.values) > 1 for one in found))
+    for first, second in _paired(further):
+        one, other = further.pop(first), further.pop(second)
+        panels.append((4.0, (_draw_pairs, (first, second), one[0].unit, _by_step(one, other))))
+    for name, found in further.items():
+        if any(len(one.values) > 1 for one in found):
+            panels.append((2.6, (_draw_series, name, found)))
     if not panels:
         return None
     with _matplotlib():
@@ -100,16 +101,19 @@ def coverage_plot(document: Mapping[str, Any]) -> bytes:
         from matplotlib.figure import Figure
         from matplotlib.patches import Rectangle
 
-        figure = Figure(figsize=(max(_WIDTH, 2.2 + 0.42 * len(columns)), 2.0 + 0.27 * len(rows)), dpi=100, layout="constrained")
+        size = (max(_WIDTH, 2.2 + 0.42 * len(columns)), 2.0 + _ROW * len(rows))
+        figure = Figure(figsize=size, dpi=100, layout="constrained")
         axis = figure.subplots()
         for y, (_, claims) in enumerate(rows):
             for x, claim in enumerate(claims):
                 sign = mark(claim)
                 colour = "white" if claim is None else _CELLS[claim["verdict"]]
                 hatch = "////" if sign == NO_EVIDENCE else None
-                axis.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, edgecolor="#888888", linewidth=0.6, hatch=hatch))
+                square = Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, edgecolor="#888888", hatch=hatch)
+                axis.add_patch(square)
                 text = sign if claim is None or not amount(claim) else _count(amount(claim))
-                axis.text(x, y, text, ha="center", va="center", fontsize=7, color="#999999" if claim is None else "black")
+                ink = "#999999" if claim is None else "black"
+                axis.text(x, y, text, ha="center", va="center", fontsize=7, color=ink)
         axis.set_xlim(-0.5, len(columns) - 0.5)
         axis.set_ylim(len(rows) - 0.5, -0.5)
         axis.set_xticks(range(len(columns)), [_label(one) for one in columns], rotation=55, ha="right", fontsize=8)
@@ -150,18 +154,20 @@ def _png(figure: Figure) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
+    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})  # type: ignore[no-untyped-call]
     return buffer.getvalue()
 
 
-def _rows(criterion: Criterion, number: int, measure: Measure, claims: Sequence[Decided], samples: Sequence[Sampled]) -> list[_Row]:
+def _rows(
+    criterion: Criterion, number: int, measure: Measure, claims: Sequence[Decided], samples: Sequence[Sampled]
+) -> list[_Row]:
     """The claims that a measure was taken for; each has one bound per measure of its scope, in their order."""
     place = sum(other.scope is measure.scope for other in criterion.measures[:number])
     rows = []
     for claim in claims:
         if (measure.scope is Scope.STEP) == (claim.claim.step is not None) and place < len(claim.bounds):
-            values = tuple(value for one in samples if one.claim == claim.claim and one.name == measure.sample for value in one.values)
-            rows.append(_Row(_label(claim.claim.step or "whole run"), values, claim.bounds[place]))
+            own = [one.values for one in samples if one.claim == claim.claim and one.name == measure.sample]
+            rows.append(_Row(_label(claim.claim.step or "whole run"), tuple(chain(*own)), claim.bounds[place]))
     return rows
 
 
@@ -169,9 +175,8 @@ def _draw_measure(axis: Axes, measure: Measure, rows: Sequence[_Row]) -> None:
     upper = measure.go.operator.startswith("<")
     left_out = len(rows) - _MOST_ROWS
     if left_out > 0:
-        worst = sorted(rows, key=lambda row: max(row.ends, default=math.inf) if upper else -min(row.ends, default=-math.inf))
-        kept = set(map(id, worst[left_out:]))
-        rows = [row for row in rows if id(row) in kept]
+        worst = sorted(range(len(rows)), key=lambda number: _badness(rows[number], upper=upper), reverse=True)
+        rows = [rows[number] for number in sorted(worst[:_MOST_ROWS])]
     limit = measure.go.value
     shows_values = measure.statistic is not Statistic.PROPORTION
     drawn = [row.values if shows_values else () for row in rows]
@@ -181,28 +186,39 @@ def _draw_measure(axis: Axes, measure: Measure, rows: Sequence[_Row]) -> None:
         if shows_values and len(row.values) > 1:
             values = _thinned(row.values)
             # dots lie above and below their row by a fixed pattern, so that a picture is the same each time
-            axis.scatter(values, [y + 0.5 * ((k * 0.618034) % 1 - 0.5) for k in range(len(values))], s=3, alpha=0.3, color=_DOTS, linewidths=0)
+            heights = [y + 0.5 * ((k * 0.618034) % 1 - 0.5) for k in range(len(values))]
+            axis.scatter(values, heights, s=3, alpha=0.3, color=_DOTS, linewidths=0)
         colour = _COLOURS[row.decision]
         if row.decision is not None:
             low, high = (row.bound[key] for key in ("lower", "upper"))
-            edges = axis.get_xlim()
-            axis.plot([edges[0] if low is None else low, edges[1] if high is None else high], [y, y], color=colour, linewidth=3, solid_capstyle="butt")
-            axis.plot([row.bound["estimate"]], [y], marker="D", markersize=5, color=colour, markeredgecolor="white", linestyle="none")
-        if row.decision is None or not row.values:
-            axis.text(0.01, y, f"{len(row.values)} samples: not known", transform=axis.get_yaxis_transform(), fontsize=7, va="center")
+            left, right = axis.get_xlim()
+            bar = [left if low is None else low, right if high is None else high]
+            axis.plot(bar, [y, y], color=colour, linewidth=3, solid_capstyle="butt")
+            axis.plot([row.bound["estimate"]], [y], marker="D", markersize=5, color=colour, markeredgecolor="white")
+        else:
+            told = f"{len(row.values)} samples: not known"
+            axis.text(0.01, y, told, transform=axis.get_yaxis_transform(), fontsize=7, va="center")
     axis.axvline(limit, color="black", linestyle="--", linewidth=1)
     axis.set_yticks(range(len(rows)), [row.label for row in rows], fontsize=8)
     axis.set_ylim(len(rows) - 0.4, -0.6)
-    told = rows[0].bound
-    title = f"{statistic_name(told)}: limit {limit_text(told)} (dashed); diamond: estimate, bar: {100 * measure.confidence:g} % bounds each way"
+    first = rows[0].bound
+    title = f"{statistic_name(first)}, limit {limit_text(first)} (dashed)"
+    title += f"; diamond: estimate, bar: from lower to upper {100 * measure.confidence:g} % bound"
     notes = [f"the {left_out} claims farthest from the limit are left out"] if left_out > 0 else []
     notes += [f"{outside} of {sum(map(len, drawn))} values lie outside the picture"] if outside else []
     _title(axis, title, notes)
     _units(axis.xaxis, measure.unit)
 
 
+def _badness(row: _Row, *, upper: bool) -> float:
+    """How bad a row looks on the axis; one without a bound is worst of all."""
+    if not row.ends:
+        return math.inf
+    return max(row.ends) if upper else -min(row.ends)
+
+
 def _scale_x(axis: Axes, numbers: Sequence[float], limit: float, *, kept: Sequence[float]) -> int:
-    """Choose the scale, a logarithmic one where everything is above zero and far apart. Returns how many numbers it leaves out."""
+    """Choose a scale, logarithmic where all is above zero and far apart. Returns how many numbers it leaves out."""
     low, high = min([*numbers, limit]), max([*numbers, limit])
     if low > 0 and high / low > 8:
         axis.set_xscale("log")
@@ -225,39 +241,46 @@ def _thinned(values: Sequence[float]) -> list[float]:
     return [ordered[round(k * (len(ordered) - 1) / (_MOST_DOTS - 1))] for k in range(_MOST_DOTS)]
 
 
-def _pairs(first: Sequence[Sampled], second: Sequence[Sampled]) -> dict[str, tuple[list[float], list[float]]]:
-    """Step -> values of both samples, where each record of one has a partner in the other."""
+def _paired(samples: Mapping[str, Sequence[Sampled]]) -> list[tuple[str, str]]:
+    """The samples that come in twos: same unit, and for each claim and case one record of each, equally long."""
+    shapes: dict[object, list[str]] = {}
+    for name, records in samples.items():
+        shape = {(one.claim, one.case): (one.unit, len(one.values)) for one in records}
+        if len(shape) == len(records):
+            shapes.setdefault(frozenset(shape.items()), []).append(name)
+    return [(names[0], names[1]) for names in shapes.values() if len(names) == 2]
+
+
+def _by_step(first: Sequence[Sampled], second: Sequence[Sampled]) -> dict[str, tuple[list[float], list[float]]]:
+    partners = {(one.claim, one.case): one.values for one in second}
     found: dict[str, tuple[list[float], list[float]]] = {}
-    partners = {(one.claim, one.case): one for one in second}
     for one in first:
-        partner = partners.get((one.claim, one.case))
-        if partner is None or len(partner.values) != len(one.values) or partner.unit != one.unit:
-            return {}
-        both = found.setdefault(f"{one.claim.step or 'whole run'}\0{one.unit}", ([], []))
+        both = found.setdefault(one.claim.step or "whole run", ([], []))
         both[0].extend(one.values)
-        both[1].extend(partner.values)
+        both[1].extend(partners[one.claim, one.case])
     return found
 
 
-def _draw_pairs(axis: Axes, names: tuple[str, str], pairs: Mapping[str, tuple[list[float], list[float]]]) -> None:
+def _draw_pairs(
+    axis: Axes, names: tuple[str, str], unit: str, pairs: Mapping[str, tuple[list[float], list[float]]]
+) -> None:
     numbers = [value for both in pairs.values() for values in both for value in values]
     above = sum(one > other for both in pairs.values() for one, other in zip(*both, strict=True))
     positive = min(numbers) > 0
     for number, (label, (first, second)) in enumerate(pairs.items()):
-        name = label.partition("\0")[0]
-        axis.scatter(second, first, s=9, alpha=0.5, linewidths=0, color=_hue(number), label=_label(name) if number < _MOST_LINES else None)
+        name = _label(label) if number < _MOST_LINES else None
+        axis.scatter(second, first, s=9, alpha=0.5, linewidths=0, color=_hue(number), label=name)
     if positive:
         axis.set_xscale("log")
         axis.set_yscale("log")
     low, high = min(numbers), max(numbers)
     axis.plot([low, high], [low, high], color="black", linestyle="--", linewidth=1)
-    unit = next(iter(pairs)).partition("\0")[2]
     axis.set_xlabel(_label(names[1]), fontsize=8)
     axis.set_ylabel(_label(names[0]), fontsize=8)
     _units(axis.xaxis, unit)
     _units(axis.yaxis, unit)
     _legend(axis, len(pairs))
-    _title(axis, f"{names[0]} against {names[1]}: {above} of {len(numbers) // 2} lie above the line on which both are equal", [])
+    _title(axis, f"{names[0]} against {names[1]}: {above} of {len(numbers) // 2} lie above the line of equals", [])
 
 
 def _draw_series(axis: Axes, name: str, samples: Sequence[Sampled]) -> None:
@@ -278,7 +301,8 @@ def _hue(number: int) -> str:
 def _legend(axis: Axes, entries: int) -> None:
     if entries > 1:
         more = f"the first {_MOST_LINES} of {entries}" if entries > _MOST_LINES else None
-        axis.legend(fontsize=6.5, title=more, title_fontsize=6.5, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+        legend = axis.legend(fontsize=6.5, title=more, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+        legend.get_title().set_fontsize(6.5)
 
 
 def _title(axis: Axes, title: str, notes: Sequence[str]) -> None:
@@ -286,8 +310,10 @@ def _title(axis: Axes, title: str, notes: Sequence[str]) -> None:
 
 
 def _units(axis: Any, unit: str) -> None:
-    from matplotlib.ticker import FuncFormatter, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+    if axis.get_scale() == "log":
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=12))
     axis.set_major_formatter(FuncFormatter(lambda value, _: printable(quantity(float(value), unit), keep="")))
     axis.set_minor_formatter(NullFormatter())
     axis.set_tick_params(labelsize=8)

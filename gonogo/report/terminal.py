@@ -24,8 +24,8 @@ _LONGEST = 100
 def render(document: Mapping[str, Any], run: Path, *, width: int, color: bool) -> str:
     """The table, the reasons of what does not hold, the verdict, and where to read on.
 
-    Plain text where ``color`` is false. Lines fit into ``width`` columns, but never into fewer than 80; only the path of
-    the run and the digest stay on one line whatever it takes, so that they can be copied.
+    Plain text where ``color`` is false. Lines fit into ``width`` columns, 80 at least; only the path of the run and the
+    digest stay on one line whatever it takes, so that they can be copied.
     """
     buffer = io.StringIO()
     console = Console(

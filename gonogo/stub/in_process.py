@@ -43,7 +43,9 @@ def installed(stub: Stub) -> Iterator[ModelClock]:
         body = call.body or b""
         request = read_request(call.url or "", body.encode() if isinstance(body, str) else body)
         if request is None:
-            raise requests.exceptions.ConnectionError(f"gonogo knows no model at {call.method} {call.url}; no call leaves this process")
+            raise requests.exceptions.ConnectionError(
+                f"gonogo knows no model at {call.method} {call.url}; no call leaves this process"
+            )
         answered = stub.answer(request)
         if answered.fault is LlmFault.REFUSED:
             raise requests.exceptions.ConnectionError(f"Connection refused by {call.url}")

@@ -106,7 +106,9 @@ class ReleaseWorker:
             "recordings": str(recordings) if recordings else None,
         }
         try:
-            self.abilities = frozenset(Ability(one) for one in self._exchange(opening, f"release {release.version} does not start"))
+            self.abilities = frozenset(
+                Ability(one) for one in self._exchange(opening, f"release {release.version} does not start")
+            )
         except BaseException:
             self.close()
             raise
@@ -114,7 +116,9 @@ class ReleaseWorker:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -228,7 +232,9 @@ class ReleaseWorker:
 
     def trace_growth(self, cases: Iterable[Case], *, total: int, every: int, limit: int) -> dict[str, Any]:
         """``calls`` made, ``bytes`` kept, and the ``series`` of looks."""
-        grown: dict[str, Any] = self._ask("trace_growth", cases=[_case(case) for case in cases], total=total, every=every, limit=limit)
+        grown: dict[str, Any] = self._ask(
+            "trace_growth", cases=[_case(case) for case in cases], total=total, every=every, limit=limit
+        )
         return grown
 
 

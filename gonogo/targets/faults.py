@@ -102,7 +102,9 @@ def broken_constructor(seam: str | None, fault: ConstructorFault | None) -> Iter
         module = importlib.import_module(module_name)
         real = getattr(module, attribute)
     except (ImportError, AttributeError, ValueError) as error:
-        raise TargetError(f"the adapter's seam {seam!r} leads nowhere ({error}); write 'package.module:function'") from error
+        raise TargetError(
+            f"the adapter's seam {seam!r} leads nowhere ({error}); write 'package.module:function'"
+        ) from error
     if fault is ConstructorFault.GONE:
         delattr(module, attribute)
     else:

@@ -116,7 +116,9 @@ class HttpApplication:
     def _ask(self, method: str, path: str, body: Json = None, *, expected: int) -> Any:
         answer = self.transport(method, path, body)
         if answer.status != expected:
-            raise RuntimeError(f"{method} {path} answered {answer.status}, expected was {expected}: {answer.body[:300]!r}")
+            raise RuntimeError(
+                f"{method} {path} answered {answer.status}, expected was {expected}: {answer.body[:300]!r}"
+            )
         return answer.json()
 
     def create_post(self, case: Case) -> int:

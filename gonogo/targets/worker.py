@@ -46,7 +46,9 @@ class _Gate:
             return
         if host not in self.allowed:
             self.refused.append(host)
-            raise OutboundConnection(f"the release tried to reach {host!r}; only its stub and {list(self.allowed)} are open to it")
+            raise OutboundConnection(
+                f"the release tried to reach {host!r}; only its stub and {list(self.allowed)} are open to it"
+            )
 
 
 def load_factory(reference: str) -> Callable[[WorkerContext], Adapter]:
@@ -107,7 +109,7 @@ class Server:
 
     def abilities(self) -> Json:
         """What the release offers."""
-        return sorted(self._adapter.abilities)
+        return sorted(ability.value for ability in self._adapter.abilities)
 
     def construct(self, cases: list[dict[str, Any]]) -> Json:
         """The prompts of many cases; what the release raised stands in the place of its prompt."""
@@ -169,7 +171,9 @@ class Server:
         spent = time.perf_counter_ns() - begin - (self._clock.waited_ns - waited)
         missed = [one.miss for one in self._stub.journal if one.served is None]
         if missed or not self._stub.journal:
-            raise TargetError(f"the timed run of {asked.path} was not answered as scripted: {missed or 'no request was sent'}")
+            raise TargetError(
+                f"the timed run of {asked.path} was not answered as scripted: {missed or 'no request was sent'}"
+            )
         return spent
 
     def trace_peak(self, case: dict[str, Any]) -> Json:
@@ -220,7 +224,9 @@ def main() -> None:
     recordings = opening["recordings"]
     stub = Stub(load_recordings(Path(recordings))) if recordings else Stub(load_recordings(tree / "no-recordings"))
     context = WorkerContext(
-        Path(opening["scratch"]), tuple(step_from_json(step) for step in opening["steps"]), MappingProxyType(opening["options"])
+        Path(opening["scratch"]),
+        tuple(step_from_json(step) for step in opening["steps"]),
+        MappingProxyType(opening["options"]),
     )
     gate = _Gate(tuple(opening["network"]))
     with installed(stub) as clock:

@@ -60,7 +60,8 @@ _FIELD = re.compile(r"[a-z][a-z0-9_]*")
 _PLACEHOLDER = re.compile(r"\[data:([a-z][a-z0-9_]*)\]")
 _MALFORMED = re.compile(r"\[data:(?![a-z][a-z0-9_]*\])[^\]\n]{0,40}\]?")
 # where str.splitlines breaks, apart from the newline
-_ODD_BOUNDARIES: Final = ("\r", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029")
+_ODD_ASCII_BOUNDARIES: Final = ("\r", "\v", "\f", "\x1c", "\x1d", "\x1e")
+_ODD_BOUNDARIES: Final = (*_ODD_ASCII_BOUNDARIES, "\x85", "\u2028", "\u2029")
 
 
 class PromptConstructionError(ValueError):
@@ -173,12 +174,21 @@ def construct_prompt(step: Step, inputs: Mapping[str, str]) -> ConstructedPrompt
         values = [value for value, keep in zip(values, kept, strict=True) if keep]
 
     # newlines are nearly always the only boundaries: replacing them is quick, and the text shows whether it was enough
-    text, context_end = _write(plan, mapping, labels, [value.replace("\n", "\n  ") for value in values])
+    escaped = [value.replace("\n", "\n  ") for value in values]
+    text, context_end = _write(plan, mapping, labels, escaped)
     ascii_only = text.isascii()
-    if "\0" in text or not (ascii_only or all(map(_encodable, values))):
+    if "\0" in text or not (ascii_only or _all_encodable(values)):
         raise PromptConstructionError(step.id, _input_problems(step, inputs))
-    if any(boundary in text for boundary in (_ODD_BOUNDARIES[:6] if ascii_only else _ODD_BOUNDARIES)):
-        text, context_end = _write(plan, mapping, labels, [escape(value) for value in values])
+    candidates = _ODD_ASCII_BOUNDARIES if ascii_only else _ODD_BOUNDARIES
+    if odd := [boundary for boundary in candidates if boundary in text]:
+        del text  # a long one would stand in memory twice
+        for boundary in odd:
+            escaped = [value.replace(boundary, boundary + INDENT) for value in escaped]
+        if (
+            "\r" in odd
+        ):  # \r\n is one boundary; where a value itself has spaces between the two, there are more of them now
+            escaped = [value.replace("\r  \n", "\r\n") for value in escaped]
+        text, context_end = _write(plan, mapping, labels, escaped)
 
     warnings = plan.warnings
     if (blank and plan.referenced) or (len(text) > LONG_INPUT and max(map(len, values), default=0) > LONG_INPUT):
@@ -212,9 +222,11 @@ def _resolve(pieces: tuple[_Piece, ...], given: Mapping[str, str]) -> Iterator[s
             yield value
 
 
-def _encodable(value: str) -> bool:
+def _all_encodable(values: list[str]) -> bool:
     try:
-        value.encode()
+        for value in values:
+            if not value.isascii():
+                value.encode()
     except UnicodeEncodeError:
         return False
     return True
@@ -234,7 +246,7 @@ def _problems_of_input(item: InputField, inputs: Mapping[str, str]) -> Iterator[
         yield f"{who} is required and " + ("empty" if item.field in inputs else "missing")
     if "\0" in value:
         yield f"{who} holds a NUL character"
-    if not _encodable(value):
+    if not _all_encodable([value]):
         yield f"{who} holds a lone surrogate, which no encoding can carry"
 
 
@@ -301,7 +313,7 @@ def _text_problems(where: str, text: object) -> Iterator[str]:
         yield f"{where} is empty"
     if "\0" in text:
         yield f"{where} holds a NUL character"
-    if not _encodable(text):
+    if not _all_encodable([text]):
         yield f"{where} holds a lone surrogate, which no encoding can carry"
     # an optional input may leave nothing of its placeholder, so the line is looked at without any
     for line in dict.fromkeys(_PLACEHOLDER.sub("", text).splitlines()):
@@ -361,7 +373,7 @@ def _display_name_problem(name: str) -> str | None:
         return "holds a line break"
     if name in SECTIONS:
         return "is the name of a section"
-    if "\0" in name or not _encodable(name):
+    if "\0" in name or not _all_encodable([name]):
         return "holds a NUL character or a lone surrogate"
     return None
 

@@ -172,13 +172,14 @@ def update(roles: Sequence[str], yes: bool) -> None:
             target = _target(bench, role)
             folder = bench.definitions.project.recordings_of(target.release)
             check_layout(folder, root=bench.definitions.project.root)
-            chosen = []
+            chosen, shown = [], dict[tuple[str, ...], str]()
             for one in found.moved:
-                _show_moved(console, one)
+                _show_moved(console, one, shown)
                 if yes or click.confirm(f"move {one.recording.id} to this prompt?"):
                     chosen.append(one)
             before = by_step(bench.definitions.recordings[target.release.version].recordings)
             after = {step: rekey(kept, chosen, today=_today()) for step, kept in before.items()}
+            console.print(Text(f"{role} {target.release.version}:", style="bold"))
             _say_written(console, write_recordings(folder, before, after))
             for path, why in {**found.missing, **found.failed}.items():
                 console.print(Text(_printable(f"not updatable: {path}: {why}")))
@@ -214,8 +215,9 @@ def _show(console: Console, bench: Workbench, role: str, found: Survey) -> None:
     listed = {"moved": found.moved, "unused": found.unused, "missing": found.missing, "failed": found.failed}
     said = ", ".join(f"{len(some)} {what}" for what, some in listed.items() if some) or "all fit"
     console.print(Text(f"{role} {release.version}: {cases} cases, {kept} recordings: {said}", style="bold"))
+    shown: dict[tuple[str, ...], str] = {}
     for one in found.moved:
-        _show_moved(console, one)
+        _show_moved(console, one, shown)
     lines = [f"unused: {one.id}: no case leads to it; remove it or add its case" for one in found.unused]
     lines += [f"missing: {path}: {why}" for path, why in found.missing.items()]
     lines += [f"failed: {path}: {why}" for path, why in found.failed.items()]
@@ -223,15 +225,16 @@ def _show(console: Console, bench: Workbench, role: str, found: Survey) -> None:
         console.print(Text(_printable(line)))
 
 
-def _show_moved(console: Console, moved: Moved) -> None:
+def _show_moved(console: Console, moved: Moved, shown: dict[tuple[str, ...], str]) -> None:
+    """Show what has moved and how; a difference that ``shown`` holds already goes by the recording that it was shown with."""
     cases = ", ".join(moved.cases)
     console.print(Text(_printable(f"moved: {moved.recording.id} ({moved.recording.provenance.value}), cases: {cases}")))
-    for line in moved.difference.split("\n"):
+    lines = moved.difference.split("\n")
+    first = shown.setdefault(tuple(line for line in lines if not line.startswith("@@")), moved.recording.id)
+    if first != moved.recording.id:
+        lines = [f"the same difference as in {first}"]
+    for line in lines:
         console.print(Text(f"    {_printable(line)}", style=_DIFF.get(line[:1], "")))
-
-
-def _target(bench: Workbench, role: str) -> Target:
-    return bench.candidate if role == "candidate" else bench.baseline
 
 
 def _today() -> str:
@@ -277,13 +280,12 @@ def report(context: click.Context, run: Path) -> None:
 
     RUN is reports/latest unless given. Prints the verdict and where the report lies.
     """
-    from gonogo.report.generate import generate_html  # what draws and generates is loaded by this command alone
-
     directory = RunDirectory(run.resolve())
-    part = read_part(directory)
+    status = _print_verdict(read_part(directory), str(run))
+    from gonogo.report.generate import generate_html  # draws and asks Node: loaded by this command alone
+
     runs = directory.path.parent
     page = generate_html(directory, runs.parent if runs.name == "runs" else Path("reports").resolve())
-    status = _print_verdict(part, str(run))
     click.echo(f"report:   {page}")
     context.exit(status)
 

@@ -33,7 +33,11 @@ class Stopwatch:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One run of each release, one right after the other; seconds without the model."""
+    """Two runs of each release in the order A B B A; the mean seconds of each, without the model, by ``OwnClock``.
+
+    A run right after one of the same release is faster than one after the other's (warm caches, about 1 ms here); in this
+    order each release has one of either kind, and a drift of the machine cancels out.
+    """
 
     candidate: float
     baseline: float
@@ -50,26 +54,33 @@ def interleaved_runs(
     scripts: tuple[Script, Script],
     *,
     pairs: int,
-    warm_up: int = 3,
+    warm_up: int = 2,
 ) -> list[Pair]:
-    """Time runs of both releases alternately, the order within a pair turned round from pair to pair.
+    """Time runs of both releases in turn; which of them begins changes from pair to pair.
 
     Args:
         candidate, baseline: two workers, each with one release.
-        cases: taken in turn; both releases of a pair run the same one.
+        cases: taken in turn; all runs of a pair are of the same one.
         scripts: what the model answers the candidate and the baseline.
-        pairs: how many pairs.
+        pairs: how many pairs, of four runs each.
         warm_up: pairs that are run and thrown away.
     """
     found: list[Pair] = []
     for number in range(-warm_up, pairs):
         case = cases[number % len(cases)]
+
+        def run_candidate(case: Case = case) -> int:
+            return candidate.time_run(case, scripts[0])
+
+        def run_baseline(case: Case = case) -> int:
+            return baseline.time_run(case, scripts[1])
+
         if number % 2:
-            second = baseline.time_run(case, scripts[1])
-            first = candidate.time_run(case, scripts[0])
+            outer, inner = run_baseline, run_candidate
         else:
-            first = candidate.time_run(case, scripts[0])
-            second = baseline.time_run(case, scripts[1])
+            outer, inner = run_candidate, run_baseline
+        times = [outer(), inner(), inner(), outer()]
+        both = ((times[0] + times[3]) / 2e9, (times[1] + times[2]) / 2e9)
         if number >= 0:
-            found.append(Pair(first / 1e9, second / 1e9))
+            found.append(Pair(*both) if outer is run_candidate else Pair(both[1], both[0]))
     return found

@@ -157,7 +157,7 @@ def _activate(config: pytest.Config, settings: Settings, worker: dict[str, Any] 
             config.option.allure_report_dir = str(directory.allure_results)
     info = directory.info()
     collector = Collector(info.id, info.facts, Shard(directory.shard(name)), measured_pass=name == "measured")
-    gatherer = Gatherer(collector, workbench)
+    gatherer = Gatherer(collector, workbench, in_allure=config.pluginmanager.hasplugin("allure_pytest"))
     config.pluginmanager.register(gatherer, "gonogo-gatherer")
     if rundown is not None:
         config.pluginmanager.register(Leader(config, rundown, gatherer), "gonogo-leader")
@@ -241,7 +241,8 @@ class Leader:
 class Gatherer:
     """Runs items and writes their evidence into this process's shard."""
 
-    def __init__(self, collector: Collector, workbench: Workbench) -> None:
+    def __init__(self, collector: Collector, workbench: Workbench, *, in_allure: bool) -> None:
+        self._in_allure = in_allure
         self.collector = collector
         self.workbench = workbench
 
@@ -283,10 +284,10 @@ class Gatherer:
             except NotASuite as error:
                 raise pytest.UsageError(str(error)) from error
             claimed = self._definitions.workflow.step(step) if step else None
-            for kind, value in allure_report.item_labels(
-                self.collector.run_id, criterion, Claim(criterion.id, step), claimed
-            ):
-                item.add_marker(pytest.mark.allure_label(value, label_type=kind))
+            if self._in_allure:  # else nobody has declared the marker
+                labels = allure_report.item_labels(self.collector.run_id, criterion, Claim(criterion.id, step), claimed)
+                for kind, value in labels:
+                    item.add_marker(pytest.mark.allure_label(value, label_type=kind))
         items[:] = [item for item in items if self.collector.runs_now(item.nodeid)]
         self.collector.note_collected()
 

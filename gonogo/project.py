@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 
 from gonogo.errors import DefinitionError
@@ -28,6 +29,8 @@ class Release:
         overlay: files laid over a copy of the packages, or none.
         options: plain data for the adapter.
         network: hosts that the release may reach besides its stub, such as a database's.
+        frozen_at: the moment (ISO 8601, with its offset) at which the release's clock stands still, or none. For applications
+            that put the date into prompts; measured time is not touched by it.
     """
 
     version: str
@@ -37,6 +40,19 @@ class Release:
     overlay: Path | None = None
     options: Mapping[str, Json] = field(default_factory=dict)
     network: tuple[str, ...] = ()
+    frozen_at: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a moment that is none."""
+        if self.frozen_at is not None:
+            try:
+                moment = datetime.fromisoformat(self.frozen_at)
+            except ValueError as error:
+                raise DefinitionError(
+                    f"release {self.version}: frozen_at = {self.frozen_at!r} is no moment; write one like 2026-01-31T09:00:00+00:00"
+                ) from error
+            if moment.tzinfo is None:
+                raise DefinitionError(f"release {self.version}: frozen_at = {self.frozen_at!r} has no offset; add one such as +00:00")
 
     def laid_out(self, scratch: Path) -> Release:
         """This release as a plain folder: itself, or a copy of its packages with the overlay laid over it.

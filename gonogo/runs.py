@@ -54,7 +54,7 @@ class RunInfo:
             "steps": list(self.facts.steps),
             "titles": dict(self.titles),
             "cases": {step: list(cases) for step, cases in self.facts.cases.items()},
-            "abilities": sorted(ability.value for ability in self.facts.abilities),
+            "abilities": [ability.value for ability in sorted(self.facts.abilities)],
             "synthetic": self.facts.synthetic,
             "releases": {name: dict(release) for name, release in self.releases.items()},
         }

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gonogo.documents import Section, closest, read_yaml
-from gonogo.errors import MissingReply, ProductError, RecordingError
+from gonogo.errors import DefinitionError, MissingReply, ProductError, RecordingError
 from gonogo.model import Case, Provenance, Recording, Reply, Request, Step, Workflow
 from gonogo.recordings import RecordingSet, difference, dump_recordings, load_recordings
 from gonogo.stub import LlmFault, Script
@@ -330,7 +330,12 @@ def write_recordings(
     with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as scratch:
         for step, recordings in changed.items():
             (Path(scratch) / f"{step}.yaml").write_text(dump_recordings(step, recordings), encoding="utf-8")
-        back = by_step(load_recordings(Path(scratch)).recordings)
+        try:
+            back = by_step(load_recordings(Path(scratch)).recordings)
+        except DefinitionError as error:  # lone surrogates, for one, are not to be had in YAML
+            raise RecordingError(
+                f"what is to be written cannot be read back, so nothing is written: {error}"
+            ) from error
         for step, recordings in changed.items():
             if [(one, one.request.key) for one in back.get(step, ())] != [(one, one.request.key) for one in recordings]:
                 raise RecordingError(

@@ -17,8 +17,6 @@ from gonogo.model import Ability, Step
 from gonogo.targets.adapter import WorkerContext
 from gonogo.targets.http import HttpApplication, HttpContract, WsgiTransport
 
-MODEL = "http://127.0.0.1:11434/api/generate"
-
 
 def open_release(context: WorkerContext) -> HttpApplication:
     """The blog over WSGI."""
@@ -38,12 +36,13 @@ class SmallBlog:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., object]) -> Iterable[bytes]:
         """Answer one request."""
         body = environ["wsgi.input"].read() or b"{}"
-        status, answer = self.answer(environ["REQUEST_METHOD"], environ["PATH_INFO"].strip("/").split("/"), json.loads(body))
+        status, answer = self.answer(
+            environ["REQUEST_METHOD"], environ["PATH_INFO"].strip("/").split("/"), json.loads(body)
+        )
         start_response(f"{status} {HTTPStatus(status).phrase}", [("Content-Type", "application/json")])
         return [b"" if status == HTTPStatus.NO_CONTENT else json.dumps(answer).encode()]
 
     def answer(self, method: str, path: list[str], body: dict[str, Any]) -> tuple[int, Any]:
-        """Status and answer."""
         match [method, *path]:
             case ["POST", "api", "posts"]:
                 number = max(self.posts, default=0) + 1
@@ -61,11 +60,12 @@ class SmallBlog:
                 return 404, {"error": {"code": "not-found", "message": "/".join(path)}}
 
     def prompt(self, step: Step, fields: dict[str, str]) -> str:
-        """Three sections; an input that is not empty is one entry."""
         entries = [f"{one.name}: {fields[one.field]}" for one in step.inputs if fields.get(one.field, "").strip()]
         context = "\n\n".join(part.strip() for part in (step.system_prompt, step.input_format.llm_instructions))
         response = step.output_format.llm_instructions.strip() + str(self.options.get("ending", ""))
-        return "\n\n".join([f"CONTEXT:\n{context}", f"TASK:\n{step.task_prompt.strip()}", *entries, f"RESPONSE:\n{response}\n"])
+        return "\n\n".join(
+            [f"CONTEXT:\n{context}", f"TASK:\n{step.task_prompt.strip()}", *entries, f"RESPONSE:\n{response}\n"]
+        )
 
     def run(self, step: Step, fields: dict[str, str]) -> tuple[int, Any]:
         """Ask the model and store what it answers in the step's output field; 502 where it answers nothing."""
@@ -73,8 +73,9 @@ class SmallBlog:
             raise LookupError(f"no prompt for {step.id}")
         if step.id in self.options.get("silent", ()):
             return 502, {"error": {"code": "asleep", "message": "the model is asleep"}}
-        body = {"model": self.options.get("model", step.model), "prompt": self.prompt(step, fields), "stream": False}
-        answered = requests.post(MODEL, json={**body, "options": dict(step.parameters)}, timeout=5)
+        body = {"model": self.options.get("model", step.model), "prompt": self.prompt(step, fields)}
+        body |= {"stream": False, "options": dict(step.parameters)}
+        answered = requests.post("http://127.0.0.1:11434/api/generate", json=body, timeout=5)
         if not answered.ok or not answered.json()["response"]:
             return 502, {"error": {"code": "llm", "message": answered.text[:200]}}
         fields[step.output_field] = answered.json()["response"]

@@ -86,7 +86,7 @@ def _verdict(document: Mapping[str, Any]) -> Text:
     advisory = [one for one in document["criteria"] if one["level"] != "required" and one["verdict"] != "GO"]
     said = "; ".join(document["reasons"]) or f"all {required} required criteria hold"
     if advisory:
-        said += f"; {len(advisory)} advisory {'criterion does' if len(advisory) == 1 else 'criteria do'} not"
+        said += f"; {len(advisory)} advisory {'criterion does' if len(advisory) == 1 else 'criteria do'} not hold"
     line = Text()
     line.append(document["verdict"], style=_STYLE[document["verdict"]])
     line.append(f"  {printable(said)}")

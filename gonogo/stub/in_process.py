@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -31,8 +31,12 @@ class ModelClock:
 
 
 @contextmanager
-def installed(stub: Stub) -> Iterator[ModelClock]:
+def installed(stub: Stub, now_ns: Callable[[], int] = time.perf_counter_ns) -> Iterator[ModelClock]:
     """Answer every call that ``requests`` makes in this process from ``stub``, until the block ends.
+
+    Args:
+        stub: what answers.
+        now_ns: the clock by which the waiting for the model is counted.
 
     Yields:
         A clock of the time spent in calls, so that a run can be timed without its model.
@@ -63,11 +67,11 @@ def installed(stub: Stub) -> Iterator[ModelClock]:
         routed = requests.adapters.HTTPAdapter.send
 
         def timed(*args: Any, **kwargs: Any) -> requests.Response:
-            begin = time.perf_counter_ns()
+            begin = now_ns()
             try:
                 return routed(*args, **kwargs)
             finally:
-                clock.waited_ns += time.perf_counter_ns() - begin
+                clock.waited_ns += now_ns() - begin
                 router.calls.reset()  # responses keeps every call for ever
 
         with mock.patch.object(requests.adapters.HTTPAdapter, "send", timed):

@@ -101,6 +101,7 @@ class ReleaseWorker:
             "packages": list(release.packages),
             "options": dict(release.options),
             "network": list(release.network),
+            "frozen_at": release.frozen_at,
             "scratch": str(scratch),
             "steps": [step_as_json(step) for step in steps],
             "recordings": str(recordings) if recordings else None,

@@ -12,13 +12,18 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
+from datetime import datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import time_machine
+
 from gonogo import memory
+from gonogo.clock import OwnClock
 from gonogo.errors import GonogoError, OutboundConnection, TargetError
 from gonogo.model import Case, Json, Reply
 from gonogo.recordings import load_recordings
@@ -96,10 +101,11 @@ def _case(data: Mapping[str, Any]) -> Case:
 class Server:
     """Answers the operations. Each public method is one; arguments and results are plain data."""
 
-    def __init__(self, adapter: Adapter, stub: Stub, clock: ModelClock, tree: Path) -> None:
+    def __init__(self, adapter: Adapter, stub: Stub, own_clock: OwnClock, model_clock: ModelClock, tree: Path) -> None:
         self._adapter = adapter
         self._stub = stub
-        self._clock = clock
+        self._own = own_clock
+        self._model = model_clock
         self._tree = tree
         self._calls: dict[tuple[str, str, str], Callable[[], object]] = {}
 
@@ -109,7 +115,7 @@ class Server:
 
     def abilities(self) -> Json:
         """What the release offers."""
-        return sorted(ability.value for ability in self._adapter.abilities)
+        return [ability.value for ability in sorted(self._adapter.abilities)]
 
     def construct(self, cases: list[dict[str, Any]]) -> Json:
         """The prompts of many cases; what the release raised stands in the place of its prompt."""
@@ -161,14 +167,14 @@ class Server:
         return time.perf_counter_ns() - begin
 
     def time_run(self, case: dict[str, Any], script: dict[str, Any]) -> Json:
-        """Nanoseconds of one run end to end, without the time that the model took."""
+        """Nanoseconds of one run end to end, without the model and without waiting for a processor."""
         asked = _case(case)
         call = self._call("run", asked)
         self._stub.expect(step=asked.step, script=Script(Reply(script["reply"]), script["model"], script["prompt"]))
-        waited = self._clock.waited_ns
-        begin = time.perf_counter_ns()
+        waited = self._model.waited_ns
+        begin = self._own.now_ns()
         call()
-        spent = time.perf_counter_ns() - begin - (self._clock.waited_ns - waited)
+        spent = self._own.now_ns() - begin - (self._model.waited_ns - waited)
         missed = [one.miss for one in self._stub.journal if one.served is None]
         if missed or not self._stub.journal:
             raise TargetError(
@@ -215,6 +221,12 @@ def _answer(server: Server, message: Mapping[str, Any], gate: _Gate) -> dict[str
     return {"value": value}
 
 
+def _clock_of(frozen_at: str | None) -> AbstractContextManager[object]:
+    if frozen_at is None:
+        return nullcontext()
+    return time_machine.travel(datetime.fromisoformat(frozen_at), tick=False)
+
+
 def main() -> None:
     """Open the release that the first message describes, then answer until the pipe closes."""
     pipe = Connection(int(sys.argv[1]))
@@ -229,7 +241,8 @@ def main() -> None:
         MappingProxyType(opening["options"]),
     )
     gate = _Gate(tuple(opening["network"]))
-    with installed(stub) as clock:
+    own_clock = OwnClock()
+    with _clock_of(opening["frozen_at"]), installed(stub, own_clock.now_ns) as model_clock:
         try:
             adapter = load_factory(opening["adapter"])(context)
             _check_origin(opening["packages"], tree)
@@ -240,7 +253,7 @@ def main() -> None:
             pipe.send_bytes(json.dumps({"raised": _raised(error)}).encode())
             return
         sys.addaudithook(gate)
-        server = Server(adapter, stub, clock, tree)
+        server = Server(adapter, stub, own_clock, model_clock, tree)
         pipe.send_bytes(json.dumps({"value": server.abilities()}).encode())
         while True:
             try:

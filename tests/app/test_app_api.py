@@ -15,7 +15,7 @@ from flask import Flask
 
 @pytest.fixture
 def app(make_app: Any, wire: Any) -> Flask:
-    made: Flask = make_app(LLM_BASE_URL=wire.url, LLM_TIMEOUT=0.3, LLM_RETRIES=0)
+    made: Flask = make_app(LLM_BASE_URL=wire.url, LLM_RETRIES=0)
     return made
 
 
@@ -254,8 +254,10 @@ def test_a_run_falls_back_where_construction_fails(
     [("hang", 504, "llm-timeout"), ("reset", 502, "llm-unreachable"), ("bad", 502, "reply-invalid")],
 )
 def test_a_fault_of_the_model_is_an_error_that_says_where(
-    client: Any, wire: Any, http: Any, answer: str, status: int, code: str
+    make_app: Any, wire: Any, http: Any, answer: str, status: int, code: str
 ) -> None:
+    timeout = 0.3 if answer == "hang" else 5
+    client = make_app(LLM_BASE_URL=wire.url, LLM_RETRIES=0, LLM_TIMEOUT=timeout).test_client()
     wire.script = [http({"response": "no list", "done": True}) if answer == "bad" else answer]
     post = new_post(client, basic_idea="Roads")
     refused = client.post(f"/api/posts/{post}/steps/facts/run")

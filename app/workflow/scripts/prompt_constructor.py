@@ -173,22 +173,16 @@ def construct_prompt(step: Step, inputs: Mapping[str, str]) -> ConstructedPrompt
         labels = tuple(label for label, keep in zip(plan.labels, kept, strict=True) if keep)
         values = [value for value, keep in zip(values, kept, strict=True) if keep]
 
-    # newlines are nearly always the only boundaries: replacing them is quick, and the text shows whether it was enough
-    escaped = [value.replace("\n", "\n  ") for value in values]
-    text, context_end = _write(plan, mapping, labels, escaped)
-    ascii_only = text.isascii()
-    if "\0" in text or not (ascii_only or _all_encodable(values)):
+    joined = "".join(values)
+    ascii_only = joined.isascii()
+    if "\0" in joined or not (ascii_only or _encodable(joined)):
         raise PromptConstructionError(step.id, _input_problems(step, inputs))
-    candidates = _ODD_ASCII_BOUNDARIES if ascii_only else _ODD_BOUNDARIES
-    if odd := [boundary for boundary in candidates if boundary in text]:
-        del text  # a long one would stand in memory twice
-        for boundary in odd:
-            escaped = [value.replace(boundary, boundary + INDENT) for value in escaped]
-        if (
-            "\r" in odd
-        ):  # \r\n is one boundary; where a value itself has spaces between the two, there are more of them now
-            escaped = [value.replace("\r  \n", "\r\n") for value in escaped]
-        text, context_end = _write(plan, mapping, labels, escaped)
+    if any(boundary in joined for boundary in (_ODD_ASCII_BOUNDARIES if ascii_only else _ODD_BOUNDARIES)):
+        escaped = [INDENT.join((value + "x").splitlines(True))[:-1] for value in values]  # escape(), without its calls
+    else:
+        escaped = [value.replace("\n", "\n  ") for value in values]  # the same where newlines are the only boundaries
+    del joined  # long inputs would stand in memory once more
+    text, context_end = _write(plan, mapping, labels, escaped)
 
     warnings = plan.warnings
     if (blank and plan.referenced) or (len(text) > LONG_INPUT and max(map(len, values), default=0) > LONG_INPUT):
@@ -222,11 +216,9 @@ def _resolve(pieces: tuple[_Piece, ...], given: Mapping[str, str]) -> Iterator[s
             yield value
 
 
-def _all_encodable(values: list[str]) -> bool:
+def _encodable(text: str) -> bool:
     try:
-        for value in values:
-            if not value.isascii():
-                value.encode()
+        text.encode()
     except UnicodeEncodeError:
         return False
     return True
@@ -246,7 +238,7 @@ def _problems_of_input(item: InputField, inputs: Mapping[str, str]) -> Iterator[
         yield f"{who} is required and " + ("empty" if item.field in inputs else "missing")
     if "\0" in value:
         yield f"{who} holds a NUL character"
-    if not _all_encodable([value]):
+    if not _encodable(value):
         yield f"{who} holds a lone surrogate, which no encoding can carry"
 
 
@@ -313,7 +305,7 @@ def _text_problems(where: str, text: object) -> Iterator[str]:
         yield f"{where} is empty"
     if "\0" in text:
         yield f"{where} holds a NUL character"
-    if not _all_encodable([text]):
+    if not _encodable(text):
         yield f"{where} holds a lone surrogate, which no encoding can carry"
     # an optional input may leave nothing of its placeholder, so the line is looked at without any
     for line in dict.fromkeys(_PLACEHOLDER.sub("", text).splitlines()):
@@ -373,7 +365,7 @@ def _display_name_problem(name: str) -> str | None:
         return "holds a line break"
     if name in SECTIONS:
         return "is the name of a section"
-    if "\0" in name or not _all_encodable([name]):
+    if "\0" in name or not _encodable(name):
         return "holds a NUL character or a lone surrogate"
     return None
 

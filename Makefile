@@ -1,0 +1,76 @@
+# make acceptance   is the bundled application's release ready? GO, NO-GO or INCONCLUSIVE, with a report
+# make test         the project's own tests, ruff and mypy
+# make bench        side by side with what people would use instead
+#
+# Each makes .venv when it has to. Another Python: make PYTHON=python3.12 ... ; more for pytest: make ARGS="-k structure" ...
+
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+LATEST := reports/latest
+
+# What Python has compiled once it need not compile for each of the processes that a run starts.
+unexport PYTHONDONTWRITEBYTECODE
+# Times are measured here: two targets at once would disturb each other, whatever -j says.
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+.PHONY: help acceptance test lint bench pins clean python environment-app environment-test environment-bench
+
+help:
+	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
+
+# The report is made whatever the verdict, but never of an older run; only GO with a report is a success.
+acceptance: environment-app
+	@before=$$(readlink $(LATEST)); \
+	$(BIN)/pytest acceptance/ $(ARGS); status=$$?; \
+	if [ "$$(readlink $(LATEST))" = "$$before" ]; then \
+		echo "pytest acceptance/ ended with status $$status and left no run to report"; \
+		exit 1; \
+	fi; \
+	echo "making the report ..."; \
+	said=$$($(BIN)/gonogo report $(LATEST)); reported=$$?; \
+	if [ $$reported -ne 0 ] && [ $$reported -ne 1 ] && [ $$reported -ne 10 ]; then \
+		echo "there is no report; the evidence of the run is in $$(readlink -f $(LATEST))"; \
+	fi; \
+	printf '%s\n' "$$said" | tail -n 1; \
+	echo "pytest:   status $$status (0 GO, 1 NO-GO, 10 INCONCLUSIVE)"; \
+	[ $$status -eq 0 ] && [ $$reported -eq 0 ]
+
+# The linters say what they have to say first; all three run, so that one look shows everything.
+test: environment-test
+	@failed=; \
+	$(BIN)/ruff check || failed="$$failed ruff"; \
+	$(BIN)/mypy || failed="$$failed mypy"; \
+	$(BIN)/pytest tests -n 2 $(ARGS) || failed="$$failed pytest"; \
+	[ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
+
+lint: environment-test
+	@$(BIN)/ruff check
+	@$(BIN)/mypy
+
+bench: environment-bench
+	@$(BIN)/pytest benchmarks/ $(ARGS)
+
+# constraints.txt anew, with the newest versions that fit each other; needs Python 3.11.
+pins: python
+	@echo "finding the newest versions that fit each other ..."
+	@$(PYTHON) scripts/pins.py > constraints.new || { rm -f constraints.new; exit 1; }
+	@mv constraints.new constraints.txt
+
+clean:
+	@rm -rf .venv reports/node_modules
+
+environment-app: python
+	@$(PYTHON) scripts/environment.py app
+
+environment-test: python
+	@$(PYTHON) scripts/environment.py app test
+
+environment-bench: python
+	@$(PYTHON) scripts/environment.py app bench
+
+python:
+	@command -v $(PYTHON) >/dev/null || { \
+		echo "$(PYTHON): not found; install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "$$($(PYTHON) --version 2>&1): gonogo needs 3.11 or newer; name another: make PYTHON=python3.12" >&2; exit 1; }

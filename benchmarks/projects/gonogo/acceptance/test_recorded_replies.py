@@ -1,0 +1,27 @@
+"""The prompt is the one that was recorded, to the byte, and the reply that was recorded for it conforms."""
+
+from __future__ import annotations
+
+import pytest
+
+from gonogo.checks import reply_conforms
+from gonogo.errors import MissingReply
+from gonogo.model import Request
+
+pytestmark = pytest.mark.criterion("recorded-replies")
+
+
+def test_the_recorded_reply_to_each_prompt_conforms(step, cases, candidate, definitions, evidence):
+    recordings = definitions.recordings[candidate.release.version]
+    for case in cases:
+        with evidence.about(case):
+            body = {
+                "model": step.model,
+                "prompt": candidate.construct(case).text,
+                "stream": False,
+                "options": dict(step.parameters),
+            }
+            recording = recordings.find(Request("ollama", "/api/generate", body))
+            if recording is None:
+                raise MissingReply(f"{case.path}: no recording answers its prompt")
+            evidence.add(case, reply_conforms(recording.reply.text, step.output_format))

@@ -1,0 +1,43 @@
+"""Everything a plain suite needs: the material, loaded once, and a model that answers by the hash of the request."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import responses
+import yaml
+
+SHARED = Path(__file__).parents[1] / "shared"
+sys.path.insert(0, REPOSITORY)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--attach-prompts", action="store_true", help="Attach every prompt to its Allure result.")
+
+
+def key_of(body):
+    whole = {"operation": "/api/generate", "body": body}
+    return hashlib.sha256(json.dumps(whole, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+@pytest.fixture(scope="session")
+def model():
+    replies = {}
+    for path in sorted((SHARED / "recordings" / "2.0.0").glob("*.yaml")):
+        for one in yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)["recordings"]:
+            replies[key_of(one["request"]["body"])] = one["reply"]["text"]
+
+    def answer(request):
+        body = json.loads(request.body)
+        text = replies.get(key_of(body))
+        if text is None:
+            return 404, {}, json.dumps({"error": "no recording"})
+        return 200, {}, json.dumps({"model": body["model"], "response": text, "done": True})
+
+    with responses.RequestsMock() as router:
+        router.add_callback(responses.POST, "http://127.0.0.1:11434/api/generate", answer, content_type="application/json")
+        yield router

@@ -1,0 +1,40 @@
+"""One test per case: build the prompt, ask the model, check prompt and reply."""
+
+from __future__ import annotations
+
+import allure
+import pytest
+import requests
+from conftest import SHARED
+
+from app.workflow.loader import load_workflow as load_app_workflow
+from app.workflow.scripts.prompt_constructor import construct_prompt
+from gonogo.checks import inputs_mapped, reply_conforms, sections_in_order, templates_verbatim
+from gonogo.grammar import Grammar
+from gonogo.workflows import load_workflow
+
+GRAMMAR = Grammar(("CONTEXT", "TASK", "RESPONSE"), "TASK")
+WORKFLOW = load_workflow(SHARED / "workflows", SHARED / "cases")
+STEPS = {step.id: step for step in WORKFLOW.steps}
+CONSTRUCTED_FROM = {step.id: step for step in load_app_workflow(SHARED / "workflows").steps}
+CASES = [case for step in WORKFLOW.steps for case in WORKFLOW.cases_of(step.id)]
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.path) for case in CASES])
+def test_the_prompt_is_well_formed_and_its_reply_conforms(case, model, pytestconfig):
+    step = STEPS[case.step]
+    prompt = construct_prompt(CONSTRUCTED_FROM[case.step], case.inputs).text
+    if pytestconfig.getoption("--attach-prompts"):
+        allure.attach(prompt, "prompt", allure.attachment_type.TEXT)
+    body = {"model": step.model, "prompt": prompt, "stream": False, "options": dict(step.parameters)}
+    answer = requests.post("http://127.0.0.1:11434/api/generate", json=body, timeout=10)
+    model.calls.reset()
+    assert answer.status_code == 200, "the prompt is not the one that was recorded"
+    findings = [
+        sections_in_order(prompt, GRAMMAR),
+        *templates_verbatim(prompt, step, GRAMMAR),
+        *inputs_mapped(prompt, step, case.inputs, GRAMMAR),
+        reply_conforms(answer.json()["response"], step.output_format),
+    ]
+    failing = [finding.reason for finding in findings if not finding.ok]
+    assert not failing, "\n".join(failing)

@@ -1,0 +1,85 @@
+"""Timing: what is counted, in which order releases take turns, and the margin a candidate has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import cast
+
+import pytest
+
+from gonogo.latency import Pair, Stopwatch, interleaved_runs
+from gonogo.model import Case, Reply
+from gonogo.stub import Script
+from gonogo.targets.client import ReleaseWorker
+
+CASES = [Case("roads", "facts", {}), Case("rivers", "facts", {}), Case("seas", "facts", {})]
+SCRIPTS = Script(Reply("new"), "m"), Script(Reply("old"), "m")
+
+
+@dataclass
+class Clockwork:
+    """A worker that takes as many nanoseconds as it is told."""
+
+    name: str
+    nanoseconds: int
+    log: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def time_construct(self, case: Case) -> int:
+        self.log.append((self.name, case.id, ""))
+        return self.nanoseconds
+
+    def time_run(self, case: Case, script: Script) -> int:
+        self.log.append((self.name, case.id, script.reply.text))
+        return self.nanoseconds
+
+
+def worker(clockwork: Clockwork) -> ReleaseWorker:
+    return cast(ReleaseWorker, clockwork)
+
+
+def test_a_stopwatch_counts_the_seconds_in_the_worker() -> None:
+    watch = Stopwatch(worker(Clockwork("c", 250_000)))
+    assert watch.clock() == 0
+    watch.construct(CASES[0])
+    watch.construct(CASES[1])
+    assert watch.clock() == pytest.approx(0.0005)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "baseline", "excess"),
+    [
+        (0.0100, 0.0100, -0.001),
+        (0.0111, 0.0100, 0.0001),
+        (0.0010, 0.0010, -0.00025),
+        (0.0013, 0.0010, 0.00005),
+    ],
+)
+def test_the_margin_is_the_larger_of_share_and_allowance(candidate: float, baseline: float, excess: float) -> None:
+    assert Pair(candidate, baseline).excess(ratio=0.1, allowance=0.00025) == pytest.approx(excess)
+
+
+def test_both_releases_of_a_pair_run_the_same_case_each_with_its_own_script_and_take_turns_to_be_first() -> None:
+    log: list[tuple[str, str, str]] = []
+    new, old = Clockwork("new", 3_000_000, log), Clockwork("old", 2_000_000, log)
+    found = interleaved_runs(worker(new), worker(old), CASES, SCRIPTS, pairs=4, warm_up=2)
+    assert found == [Pair(0.003, 0.002)] * 4
+    pairs = list(zip(log[::2], log[1::2], strict=True))
+    assert len(pairs) == 6
+    for first, second in pairs:
+        assert first[1] == second[1]
+        assert {(first[0], first[2]), (second[0], second[2])} == {("new", "new"), ("old", "old")}
+    assert [first[0] for first, _ in pairs] == ["new", "old"] * 3
+    assert [first[1] for first, _ in pairs] == ["rivers", "seas", "roads", "rivers", "seas", "roads"]
+
+
+def test_each_case_is_run_with_either_release_first() -> None:
+    log: list[tuple[str, str, str]] = []
+    new, old = Clockwork("new", 1, log), Clockwork("old", 1, log)
+    interleaved_runs(worker(new), worker(old), CASES[:2], SCRIPTS, pairs=8, warm_up=0)
+    firsts = {(case, name) for name, case, _ in log[::2]}
+    assert firsts == {(case, name) for case in ("roads", "rivers") for name in ("new", "old")}
+
+
+def test_no_pairs_are_no_samples() -> None:
+    clockwork = Clockwork("c", 1)
+    assert interleaved_runs(worker(clockwork), worker(clockwork), CASES, SCRIPTS, pairs=0) == []

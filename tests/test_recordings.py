@@ -1,0 +1,250 @@
+"""Recordings: keyed by the whole request, readable by people, and refused where they are wrong."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from gonogo.errors import DefinitionError, RecordingError
+from gonogo.model import Frame, Json, Provenance, Recording, Reply, Request
+from gonogo.recordings import RecordingSet, difference, dump_recordings, load_recordings, readable
+
+BODY: dict[str, Json] = {"model": "llama3.1:8b", "prompt": "CONTEXT:\nYou research.\n", "stream": False, "options": {"temperature": 0.4}}
+ENTRY: dict[str, Any] = {
+    "id": "facts/roads",
+    "cases": ["roads"],
+    "provenance": {"kind": "synthetic", "recorded": "2026-11-23", "note": "by hand"},
+    "request": {"provider": "ollama", "operation": "/api/generate", "body": BODY},
+    "reply": {"status": 200, "text": "Straight ones."},
+}
+
+
+def request(**changes: Json) -> Request:
+    return Request("ollama", "/api/generate", {**BODY, **changes})
+
+
+def recording(name: str = "roads", **changes: Json) -> Recording:
+    made = request(**changes)
+    return Recording(f"facts/{name}", "facts", (name,), made, Reply("Straight."), Provenance.SYNTHETIC, "2026-11-23")
+
+
+def load(folder: Path, *entries: dict[str, Any], name: str = "facts") -> RecordingSet:
+    content = {"step": "facts", "recordings": list(entries)}
+    (folder / f"{name}.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    return load_recordings(folder, root=folder)
+
+
+def changed(path: str, value: object) -> dict[str, Any]:
+    """The faultless entry with one value replaced; ``...`` removes it."""
+    entry = copy.deepcopy(ENTRY)
+    *parents, last = path.split("/")
+    place: Any = entry
+    for parent in parents:
+        place = place[parent]
+    if value is ...:
+        del place[last]
+    else:
+        place[last] = value
+    return entry
+
+
+def test_a_recording_is_read(tmp_path: Path) -> None:
+    [found] = load(tmp_path, ENTRY).recordings
+    assert (found.id, found.step, found.cases) == ("facts/roads", "facts", ("roads",))
+    assert found.request == request()
+    assert found.reply == Reply("Straight ones.", 200)
+    assert (found.provenance, found.recorded, found.note) == (Provenance.SYNTHETIC, "2026-11-23", "by hand")
+
+
+def test_a_folder_that_is_not_there_holds_no_recordings(tmp_path: Path) -> None:
+    empty = load_recordings(tmp_path / "gone")
+    assert empty.recordings == ()
+    assert empty.find(request()) is None
+    assert empty.nearest(request()) is None
+    assert not empty.synthetic
+
+
+def test_a_recording_is_found_by_its_whole_request_whatever_the_order_of_keys() -> None:
+    recordings = RecordingSet.of([recording()])
+    assert recordings.find(Request("ollama", "/api/generate", dict(reversed(BODY.items())))) is recordings.recordings[0]
+
+
+@pytest.mark.parametrize(
+    "moved",
+    [
+        request(prompt="CONTEXT:\nYou research\n"),
+        request(model="llama3.1:70b"),
+        request(options={"temperature": 0.5}),
+        request(options={"temperature": 0.4, "seed": 1}),
+        request(stream=True),
+        request(system="You"),
+        request(stream=0),
+        Request("openai", "/api/generate", BODY),
+        Request("ollama", "/api/chat", BODY),
+    ],
+)
+def test_whatever_changes_in_a_request_is_a_miss(moved: Request) -> None:
+    assert RecordingSet.of([recording()]).find(moved) is None
+
+
+def test_two_recordings_of_one_request_are_refused() -> None:
+    with pytest.raises(RecordingError, match=r"'facts/roads' and 'facts/rivers' hold the same request; keep one and list"):
+        RecordingSet.of([recording(), recording("rivers")])
+
+
+def test_the_nearest_recording_is_that_of_the_likeliest_request() -> None:
+    near, far = recording(prompt="a\nb\nc\nd"), recording("rivers", prompt="w\nx\ny\nz")
+    recordings = RecordingSet.of([far, near])
+    assert recordings.nearest(request(prompt="a\nb\nc\nX")) is near
+
+
+def test_the_nearest_recording_is_looked_for_in_the_step_first() -> None:
+    same, other = recording(prompt="a\nb"), replace(recording("x", prompt="a\nc"), id="meta/x", step="meta")
+    recordings = RecordingSet.of([same, other])
+    assert recordings.nearest(request(prompt="a\nb\n"), step="meta") is other
+    assert recordings.nearest(request(prompt="a\nb\n"), step="unknown") is same
+
+
+def test_a_recording_is_found_by_its_case() -> None:
+    recordings = RecordingSet.of([recording(), recording("rivers", prompt="x")])
+    assert recordings.of_case("facts", "rivers") is recordings.recordings[1]
+    assert recordings.of_case("facts", "gone") is None
+    assert recordings.of_case("meta", "rivers") is None
+
+
+@pytest.mark.parametrize("kind", [Provenance.SYNTHETIC, Provenance.REKEYED])
+def test_one_recording_that_no_model_gave_makes_the_set_synthetic(kind: Provenance) -> None:
+    captured = replace(recording(), provenance=Provenance.CAPTURED)
+    assert not RecordingSet.of([captured]).synthetic
+    assert RecordingSet.of([captured, replace(recording("x", prompt="x"), provenance=kind)]).synthetic
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "parts"),
+    [
+        ("id", ..., ["the key 'id' is missing", "write id: facts/roman-roads"]),
+        ("cases", "roads", ["cases: 'roads' is a text", "write a list of texts"]),
+        ("request/provider", "anthropic", ["request.provider: 'anthropic' is not one of ollama, openai"]),
+        ("request/body", "x", ["request.body: 'x' is a text", "write a mapping"]),
+        ("request/body/options", {"temperature": float("nan")}, ["request.body: not JSON", "write texts, numbers"]),
+        ("request/headers", {}, ["request.headers: unknown key 'headers'", "known are body, operation, provider"]),
+        ("reply/text", 7, ["reply.text: 7 is not a text", "in quotes or a block"]),
+        ("reply/text", ..., ["reply: the key 'text' is missing"]),
+        ("reply/status", 20, ["reply.status: 20 lies outside 100"]),
+        ("reply/frames", [{"offset": -1, "data": "eA=="}], ["frames[0].offset: -1 lies outside 0.0"]),
+        ("reply/frames", [{"offset": 0, "data": "x"}], ["frames[0].data: not base64", "in base64"]),
+        ("reply/frames", [{"offset": 0, "data": "é==="}], ["frames[0].data: not base64", "in base64"]),
+        ("provenance/kind", "real", ["provenance.kind: 'real' is not one of captured, synthetic, rekeyed"]),
+        ("provenance/recorded", ..., ["provenance: the key 'recorded' is missing", "2026-11-23"]),
+        ("replies", [], ["unknown key 'replies'", "did you mean 'reply'"]),
+    ],
+)
+def test_a_wrong_recording_is_refused_with_value_place_and_remedy(tmp_path: Path, path: str, value: object, parts: list[str]) -> None:
+    with pytest.raises(DefinitionError) as caught:
+        load(tmp_path, changed(path, value))
+    said = str(caught.value)
+    assert said.startswith("facts.yaml:")
+    for part in parts:
+        assert part in said
+
+
+def test_one_id_in_two_files_is_refused(tmp_path: Path) -> None:
+    load(tmp_path, ENTRY, name="facts")
+    with pytest.raises(DefinitionError, match=r"meta\.yaml.*'facts/roads' is also the id of a recording in facts\.yaml; give one another"):
+        load(tmp_path, changed("request/body", {"model": "x"}), name="meta")
+
+
+def test_an_untrusted_recording_runs_no_code(tmp_path: Path) -> None:
+    (tmp_path / "facts.yaml").write_text("step: facts\nrecordings: !!python/object/apply:os.system ['true']\n")
+    with pytest.raises(DefinitionError, match="not usable YAML"):
+        load_recordings(tmp_path)
+
+
+def test_an_empty_reply_is_a_reply(tmp_path: Path) -> None:
+    assert load(tmp_path, changed("reply/text", "")).recordings[0].reply.text == ""
+
+
+# NEL and lone surrogates have tests of their own below
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x85"), max_size=30)
+LEAVES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), TEXTS)
+VALUES = st.recursive(LEAVES, lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(TEXTS, inner, max_size=3)), max_leaves=6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(TEXTS, st.dictionaries(TEXTS, VALUES, max_size=4), st.binary(max_size=8))
+@example("a\n\n", {"p": " indented\nx \n\ty\r\nz\u2028"}, b"")
+@example("1e5", {"p": "2026-11-23", "q": "null", "=": "<<"}, b"\xff")
+def test_what_is_written_is_read_back_equal(tmp_path_factory: pytest.TempPathFactory, text: str, body: dict[str, Json], data: bytes) -> None:
+    frames = (Frame(0.5, data or b"x"),)
+    made = replace(recording(), request=Request("openai", "/v1/chat/completions", body), reply=Reply(text, 429, frames), note="n")
+    assert written_and_read(tmp_path_factory.getbasetemp() / "recordings", made) == made
+
+
+def written_and_read(folder: Path, made: Recording) -> Recording:
+    folder.mkdir(exist_ok=True)
+    (folder / "facts.yaml").write_text(dump_recordings("facts", [made]), encoding="utf-8", newline="")
+    [found] = load_recordings(folder).recordings
+    assert found.request.key == made.request.key
+    return found
+
+
+@pytest.mark.parametrize("text", ["\x85", "a\x85b", "a\x85\nb"])
+def test_a_next_line_character_survives_the_file(tmp_path: Path, text: str) -> None:
+    made = replace(recording(prompt=text), reply=Reply(text))
+    assert written_and_read(tmp_path, made) == made
+
+
+@pytest.mark.parametrize("text", ["\ud83d", "a\n\ud83d"])
+def test_half_a_character_is_refused_when_it_is_written_or_survives(tmp_path: Path, text: str) -> None:
+    made = recording(prompt=text)
+    try:
+        dump_recordings("facts", [made])
+    except RecordingError:
+        return
+    assert written_and_read(tmp_path, made) == made
+
+
+def test_texts_of_several_lines_are_written_as_blocks_for_people() -> None:
+    written = dump_recordings("facts", [recording(prompt="one\ntwo\n")])
+    assert "prompt: |\n" in written
+    assert written.startswith("step: facts\n")
+
+
+def test_a_request_is_shown_line_by_line() -> None:
+    shown = readable(request(prompt="a\nb", messages=[{"role": "user"}], options={}))
+    assert shown[0] == "ollama /api/generate"
+    assert ["prompt:", "  a", "  b"] == shown[shown.index("prompt:") : shown.index("prompt:") + 3]
+    assert "messages[0].role: user" in shown
+
+
+def test_a_difference_shows_what_was_recorded_and_what_was_sent() -> None:
+    assert difference(request(prompt="a\nb"), request(prompt="a\nc")).splitlines()[:2] == ["--- recorded", "+++ sent"]
+    assert "-  b\n+  c" in difference(request(prompt="a\nb"), request(prompt="a\nc"))
+    assert difference(request(), request()) == ""
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("a\nb", "a\nb\n"),
+        ("a\r\nb", "a\nb"),
+        ("a\u2028b", "a\nb"),
+        (1, "1"),
+        (None, "None"),
+        (1, 1.0),
+        ([], {}),
+        ({}, None),
+        ({"a.b": 1}, {"a": {"b": 1}}),
+    ],
+)
+def test_requests_that_differ_have_a_difference_to_show(before: Json, after: Json) -> None:
+    one, other = request(prompt=before), request(prompt=after)
+    if one.key != other.key:
+        assert difference(one, other) != ""

@@ -40,9 +40,9 @@ from gonogo.workbench import Target, Workbench, load_definitions
 
 __all__ = ["main"]
 
-_WRONG_USAGE, _DAMAGED, _NO_GO = 2, 3, 1
+_NO_GO, _WRONG_USAGE, _DAMAGED = 1, 2, 3
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_RUN = click.Path(exists=True, file_okay=False, path_type=Path)
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _ROLE = click.Choice(["candidate", "baseline"])
 _DIFF = {"+": "green", "-": "red", "@": "cyan"}
 
@@ -237,6 +237,10 @@ def _show_moved(console: Console, moved: Moved, shown: dict[tuple[str, ...], str
         console.print(Text(f"    {_printable(line)}", style=_DIFF.get(line[:1], "")))
 
 
+def _target(bench: Workbench, role: str) -> Target:
+    return bench.candidate if role == "candidate" else bench.baseline
+
+
 def _today() -> str:
     return datetime.now(UTC).date().isoformat()
 
@@ -249,7 +253,7 @@ def _say_written(console: Console, written: Sequence[Path]) -> None:
 
 
 @main.command()
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=_RUN)
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=_FOLDER)
 @click.pass_context
 def verdict(context: click.Context, runs: Sequence[Path]) -> None:
     """Judge runs again from their evidence.
@@ -261,7 +265,7 @@ def verdict(context: click.Context, runs: Sequence[Path]) -> None:
 
 
 @main.command()
-@click.argument("run", metavar="RUN", type=_RUN)
+@click.argument("run", metavar="RUN", type=_FOLDER)
 @click.option("--digest", help="The digest that was printed with the verdict.")
 def verify(run: Path, digest: str | None) -> None:
     """Check that a run is unchanged.
@@ -273,9 +277,10 @@ def verify(run: Path, digest: str | None) -> None:
 
 
 @main.command()
-@click.argument("run", metavar="[RUN]", type=_RUN, default=Path("reports", "latest"))
+@click.argument("run", metavar="[RUN]", type=_FOLDER, default=Path("reports", "latest"))
+@click.option("--results", type=_FOLDER, help="Allure's raw results, where pytest was told to write them elsewhere.")
 @click.pass_context
-def report(context: click.Context, run: Path) -> None:
+def report(context: click.Context, run: Path, results: Path | None) -> None:
     """Generate the Allure report of a run.
 
     RUN is reports/latest unless given. Prints the verdict and where the report lies.
@@ -285,7 +290,8 @@ def report(context: click.Context, run: Path) -> None:
     from gonogo.report.generate import generate_html  # draws and asks Node: loaded by this command alone
 
     runs = directory.path.parent
-    page = generate_html(directory, runs.parent if runs.name == "runs" else Path("reports").resolve())
+    reports = runs.parent if runs.name == "runs" else Path("reports").resolve()
+    page = generate_html(directory, reports, results=results)
     click.echo(f"report:   {page}")
     context.exit(status)
 

@@ -2,7 +2,7 @@
 
 Only runs about the same thing are joined: phase, steps, cases, abilities, criteria, recordings and the versions of both
 releases are equal. More runs can only make a verdict better by covering claims that were owed and not yet looked at,
-and by more samples of something measured. Replaying a case is not another sample, so a proportion counts it once.
+and by more samples of something measured. Replaying a case is not another sample, so a proportion counts it once (``gonogo.verdict``).
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gonogo.criteria import Statistic
 from gonogo.errors import EvidenceError, GonogoError
 from gonogo.evidence import ShardContent
-from gonogo.model import Claim, Evidence, Json, Sampled
+from gonogo.model import Claim, Json
 from gonogo.report.allure import claims_in
 from gonogo.rundown import INTEGRITY, completeness, notes_of
 from gonogo.runs import LoadedRun, RunDirectory, digest_of
@@ -80,13 +79,11 @@ def join(parts: Sequence[Part]) -> Part:
         raise JoiningError(f"a run is given twice among {', '.join(ids)}; the same evidence counts once")
     info = replace(first.run.info, id=" + ".join(ids))
     every = (first, *others)
-    counted = _counted_in(every)
     shards = []
     for part in every:
         for shard in part.run.shards:
             # completeness was computed at the end of each run and speaks of that run alone; it is computed again below
-            records = (one for one in shard.records if getattr(one, "claim", None) != INTEGRITY)
-            kept = tuple(one for one in records if counted.get(_key(one), part.id) == part.id)
+            kept = tuple(one for one in shard.records if getattr(one, "claim", None) != INTEGRITY)
             shards.append(ShardContent(f"{part.id}/{shard.name}", kept, shard.torn))
     joined = LoadedRun(info, first.run.criteria, tuple(shards))
     in_results = frozenset(claim for part in every for claim in part.in_results)
@@ -126,24 +123,3 @@ def _check_alike(one: Part, other: Part) -> None:
 
 def _version(part: Part, role: str) -> Json:
     return part.run.info.releases.get(role, {}).get("version", "none")
-
-
-def _key(record: Evidence) -> tuple[Claim, str, str | None] | None:
-    return (record.claim, record.name, record.case) if isinstance(record, Sampled) else None
-
-
-def _counted_in(parts: Sequence[Part]) -> dict[tuple[Claim, str, str | None] | None, str]:
-    """For each case in the sample of a proportion the id of the run that counts: the one with most failures."""
-    proportions = {
-        (criterion.id, measure.sample)
-        for criterion in parts[0].run.criteria.criteria
-        for measure in criterion.measures
-        if measure.statistic is Statistic.PROPORTION
-    }
-    failures: dict[tuple[Claim, str, str | None] | None, dict[str, float]] = {}
-    for part in parts:
-        for record in part.run.evidence:
-            if isinstance(record, Sampled) and (record.claim.criterion, record.name) in proportions:
-                of_run = failures.setdefault(_key(record), {})
-                of_run[part.id] = of_run.get(part.id, 0.0) + sum(record.values)
-    return {key: max(of_run, key=lambda run: of_run[run]) for key, of_run in failures.items()}

@@ -52,7 +52,9 @@ class Release:
                     f"release {self.version}: frozen_at = {self.frozen_at!r} is no moment; write one like 2026-01-31T09:00:00+00:00"
                 ) from error
             if moment.tzinfo is None:
-                raise DefinitionError(f"release {self.version}: frozen_at = {self.frozen_at!r} has no offset; add one such as +00:00")
+                raise DefinitionError(
+                    f"release {self.version}: frozen_at = {self.frozen_at!r} has no offset; add one such as +00:00"
+                )
 
     def laid_out(self, scratch: Path) -> Release:
         """This release as a plain folder: itself, or a copy of its packages with the overlay laid over it.
@@ -123,7 +125,12 @@ def find_project(folder: Path) -> Project:
         raise DefinitionError(f"{path}: cannot be imported as Python; correct the file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except (ImportError, SyntaxError) as error:
+        raise DefinitionError(
+            f"{path}: cannot be imported ({type(error).__name__}: {error}); correct the file"
+        ) from error
     wiring = getattr(module, "pytest_gonogo_project", None)
     if wiring is None:
         raise DefinitionError(f"{path}: has no function pytest_gonogo_project; write one that returns a gonogo.Project")

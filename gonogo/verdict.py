@@ -196,8 +196,22 @@ def _uncovered(claim: Claim, facts: Facts, seen: set[str | None]) -> list[str]:
     return reasons
 
 
+def _values(measure: Measure, samples: Sequence[Sampled]) -> list[float]:
+    """What the statistic is taken of. Replaying a case is not another sample: a proportion takes the worst of each case.
+
+    Samples of a proportion that name no case do not count.
+    """
+    if measure.statistic is not Statistic.PROPORTION:
+        return [value for sample in samples for value in sample.values]
+    cases: dict[str, float] = {}
+    for sample in samples:
+        if sample.case is not None:
+            cases[sample.case] = max([*sample.values, cases.get(sample.case, 0.0)])
+    return list(cases.values())
+
+
 def _judge_measure(measure: Measure, samples: Sequence[Sampled]) -> tuple[Status, str, Mapping[str, Json]]:
-    values = [value for sample in samples if sample.name == measure.sample for value in sample.values]
+    values = _values(measure, [sample for sample in samples if sample.name == measure.sample])
     figures: dict[str, Json] = {
         "sample": measure.sample,
         "statistic": measure.statistic.value if measure.quantile is None else f"{measure.quantile:g}-quantile",

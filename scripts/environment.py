@@ -30,7 +30,7 @@ CONSTRAINTS = ROOT / "constraints.txt"
 PYPROJECT = ROOT / "pyproject.toml"
 # The pip that comes with Python 3.11 needs more than twice as long for the rest as a new one does.
 _TOOLS = ("pip", "hatchling", "editables")
-_INTERPRETER = "import sys; print(sys.base_prefix, *sys.version_info[:3])"
+_INTERPRETER = "import pip, sys; print(*sys.version_info[:3], sep='.', end=' in '); print(sys.base_prefix)"
 
 
 class EnvironmentProblem(Exception):
@@ -62,6 +62,9 @@ def main(extras: Sequence[str]) -> int:
             prepare(extras)
     except EnvironmentProblem as problem:
         sys.stderr.write(f"environment: {problem}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("environment: interrupted; the next call starts anew\n")
         return 1
     return 0
 
@@ -103,11 +106,11 @@ def _unsound(stamp: Stamp | None) -> str | None:
     text = activate.read_text(encoding="utf-8") if activate.is_file() else ""
     if f'VIRTUAL_ENV="{VENV}"' not in text and f"VIRTUAL_ENV={shlex.quote(str(VENV))}" not in text:
         return "moved, or not a virtual environment"
-    here = " ".join(map(str, (sys.base_prefix, *sys.version_info[:3])))
-    there = _output(str(PYTHON), "-I", "-c", f"import pip; {_INTERPRETER}")
+    here = f"{'.'.join(map(str, sys.version_info[:3]))} in {sys.base_prefix}"
+    there = _output(str(PYTHON), "-I", "-c", _INTERPRETER)
     if there is None:
         return "does not start"
-    return None if there == here else f"made by another Python ({there}; now {here})"
+    return None if there == here else f"was Python {there}"
 
 
 def _make(reason: str) -> None:

@@ -63,9 +63,8 @@ class SmallBlog:
         entries = [f"{one.name}: {fields[one.field]}" for one in step.inputs if fields.get(one.field, "").strip()]
         context = "\n\n".join(part.strip() for part in (step.system_prompt, step.input_format.llm_instructions))
         response = step.output_format.llm_instructions.strip() + str(self.options.get("ending", ""))
-        return "\n\n".join(
-            [f"CONTEXT:\n{context}", f"TASK:\n{step.task_prompt.strip()}", *entries, f"RESPONSE:\n{response}\n"]
-        )
+        task = step.task_prompt.strip()
+        return "\n\n".join([f"CONTEXT:\n{context}", f"TASK:\n{task}", *entries, f"RESPONSE:\n{response}\n"])
 
     def run(self, step: Step, fields: dict[str, str]) -> tuple[int, Any]:
         """Ask the model and store what it answers in the step's output field; 502 where it answers nothing."""
@@ -73,10 +72,11 @@ class SmallBlog:
             raise LookupError(f"no prompt for {step.id}")
         if step.id in self.options.get("silent", ()):
             return 502, {"error": {"code": "asleep", "message": "the model is asleep"}}
-        body = {"model": self.options.get("model", step.model), "prompt": self.prompt(step, fields)}
-        body |= {"stream": False, "options": dict(step.parameters)}
-        answered = requests.post("http://127.0.0.1:11434/api/generate", json=body, timeout=5)
+        asked = {"model": self.options.get("model", step.model), "prompt": self.prompt(step, fields), "stream": False}
+        answered = requests.post(
+            "http://127.0.0.1:11434/api/generate", json=asked | {"options": step.parameters}, timeout=5
+        )
         if not answered.ok or not answered.json()["response"]:
-            return 502, {"error": {"code": "llm", "message": answered.text[:200]}}
+            return 502, {"error": {"code": "llm", "message": answered.text}}
         fields[step.output_field] = answered.json()["response"]
         return 200, {"output": fields[step.output_field], "fallback": None}

@@ -136,6 +136,14 @@ class TestRecordings:
         assert "the step 'title' has no case 'road' (did you mean 'roads'?)" in result.stderr
         assert not (project / "recordings").exists()
 
+    def test_a_release_that_raises_is_not_recorded(self, project: Path) -> None:
+        set_options(project, candidate={"raises": ["title"]})
+        result = self.add("candidate")
+        assert result.exit_code == 1
+        assert "title/roads: the release let an exception through: LookupError: no prompt for title" in result.stderr
+        assert result.stderr.count("\n") == 1
+        assert not (project / "recordings").exists()
+
     def test_recordings_that_fit_are_clean(self, recorded: Path) -> None:
         result = gonogo("recordings", "check")
         assert result.exit_code == 0
@@ -427,9 +435,9 @@ class TestReport:
         """Stands in for the generator of the page; keeps what it was asked for."""
         asked: list[tuple[Path, Path]] = []
 
-        def generate_html(run: RunDirectory, reports: Path) -> Path:
+        def generate_html(run: RunDirectory, reports: Path, *, results: Path | None) -> Path:
             asked.append((run.path, reports))
-            if not run.allure_results.is_dir():
+            if not (results or run.allure_results).is_dir():
                 raise ReportError("there are no Allure results\nin this run")
             return run.path / "allure" / "index.html"
 
@@ -464,13 +472,12 @@ class TestReport:
         assert "report:" in result.output
 
     def test_a_page_that_cannot_be_generated_still_shows_the_verdict(
-        self, make: Callable[..., Path], generated: list[tuple[Path, Path]]
+        self, make: Callable[..., Path], generated: list[tuple[Path, Path]], tmp_path: Path
     ) -> None:
         run = make({claim: holds(claim) for claim in OWED})
-        for path in (run / "allure-results").iterdir():
-            path.unlink()
-        (run / "allure-results").rmdir()
+        elsewhere = (run / "allure-results").rename(tmp_path / "elsewhere")
         result = gonogo("report", str(run))
         assert result.exit_code == 2
         assert "\nGO  " in result.stdout
         assert result.stderr == "gonogo: there are no Allure results in this run\n"
+        assert gonogo("report", str(run), "--results", str(elsewhere)).exit_code == 0

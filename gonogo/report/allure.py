@@ -44,7 +44,7 @@ def item_labels(run_id: str, criterion: Criterion, claim: Claim, step: Step | No
 def name_item(claim: Claim) -> None:
     """Give the running item a name that a reader of the report knows."""
     title = f"{claim.criterion} · {claim.step or 'the whole run'}"
-    allure.dynamic.title(title)  # type: ignore[no-untyped-call]
+    allure.dynamic.title(title)
 
 
 def attach_evidence(attachments: Iterable[Attachment]) -> None:

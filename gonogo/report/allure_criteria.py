@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import platform
+from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -23,11 +24,9 @@ from allure_commons.model2 import (
     GlobalError,
     Globals,
     Label,
-    Parameter,
     Status,
     StatusDetails,
     TestResult,
-    TestStepResult,
 )
 
 from gonogo.criteria import Criterion
@@ -36,7 +35,6 @@ from gonogo.model import Claim, CriterionVerdict, Decided, Ended, Evidence, Gap,
 from gonogo.model import Status as Answer
 from gonogo.report.document import verdict_document
 from gonogo.report.figures import (
-    bound_text,
     claim_headline,
     deciding,
     headline,
@@ -79,15 +77,17 @@ def write_criteria(results: Path, run: LoadedRun, verdict: Verdict, digest: str)
     document = verdict_document(run, verdict, digest)
     records = by_claim(run.evidence)
     start = round(datetime.fromisoformat(run.info.started).timestamp() * 1000)
-    coverage = writer.attach("coverage: criterion x step", coverage_plot(document), _PNG)
+    cells = coverage_plot(document)
+    coverage = writer.attach("coverage: criterion x step", cells, _PNG)
     grid = writer.attach("coverage as a table", _coverage_csv(document), _CSV)
     for number, (judged, plain) in enumerate(zip(verdict.criteria, document["criteria"], strict=True)):
         criterion = run.criteria[judged.criterion]
         own = {claim.claim: records.get(claim.claim, []) for claim in judged.claims}
-        page = _Page(criterion, judged, plain, own, run)
-        result = page.result(start + number)
         samples = [record for found in own.values() for record in found if isinstance(record, Sampled)]
-        if plot := criterion_plot(criterion, judged, samples):
+        plot = criterion_plot(criterion, judged, samples)
+        shown = cells if criterion.computed else plot
+        result = _Page(criterion, judged, plain, own, run).result(start + number, shown)
+        if plot:
             result.attachments.append(writer.attach("measured values against their limits", plot, _PNG))
         if criterion.computed:
             result.attachments += [coverage, grid]
@@ -103,33 +103,56 @@ def write_criteria(results: Path, run: LoadedRun, verdict: Verdict, digest: str)
         document["notes"],
         start,
     )
+    _settle_claims(results, run.info.id, verdict, document)
     writer.write("environment.properties", _properties(_environment(run, document)))
     writer.write("executor.json", _json({"name": "gonogo", "type": "gonogo", "buildName": run.info.id}))
     writer.write(f"{uuid4()}-perf.json", _json(_metrics(document, start)))
+
+
+def _settle_claims(results: Path, run_id: str, verdict: Verdict, document: Mapping[str, Any]) -> None:
+    """Let the items of a run say what their claims were found to be.
+
+    An item that measures passes when it has its samples; only the judge, later, holds their bound against the limit.
+    """
+    plain = {claim["claim"]: claim for criterion in document["criteria"] for claim in criterion["claims"]}
+    decided = {str(claim.claim): claim for claim in verdict.claims}
+    for path in results.glob("*-result.json"):
+        item = json.loads(path.read_text(encoding="utf-8"))
+        labels = {label["name"]: label["value"] for label in item.get("labels", [])}
+        if labels.get("run") != run_id or labels.get("claim") not in decided:
+            continue
+        claim = decided[labels["claim"]]
+        item["name"] = _claim_name(claim, plain[labels["claim"]])
+        if item.get("status") != _STATUS[claim.status]:
+            item["status"] = _STATUS[claim.status]
+            item["statusDetails"] = {**(item.get("statusDetails") or {}), "message": _message(claim.reasons)}
+        temporary = path.with_name(f".{path.name}.writing")
+        temporary.write_text(json.dumps(item, ensure_ascii=False), encoding="utf-8")
+        temporary.replace(path)
 
 
 class _Writer:
     """Files in a folder of results."""
 
     def __init__(self, results: Path) -> None:
-        self._logger = AllureFileLogger(results)  # type: ignore[no-untyped-call]
+        self._logger = AllureFileLogger(results)
         self._results = results
 
     def attach(self, name: str, body: str | bytes, mime: str) -> Attachment:
         source = f"{uuid4()}-attachment.{_EXTENSIONS[mime]}"
         data = body if isinstance(body, bytes) else body.encode("utf-8", "backslashreplace")
-        self._logger.report_attached_data(data, source)  # type: ignore[no-untyped-call]
+        self._logger.report_attached_data(data, source)
         return Attachment(name=name, source=source, type=mime)
 
     def result(self, result: TestResult) -> None:
-        self._logger.report_result(result)  # type: ignore[no-untyped-call]
+        self._logger.report_result(result)
 
     def about_the_run(self, attachments: Iterable[Attachment], notes: Iterable[str], when: int) -> None:
         shown = [
             GlobalAttachment(name=one.name, source=one.source, type=one.type, timestamp=when) for one in attachments
         ]
         errors = [GlobalError(message=printable(note), timestamp=when) for note in notes]
-        self._logger.report_globals(Globals(attachments=shown, errors=errors))  # type: ignore[no-untyped-call]
+        self._logger.report_globals(Globals(attachments=shown, errors=errors))
 
     def write(self, name: str, text: str) -> None:
         temporary = self._results / f".{name}.writing"
@@ -154,7 +177,7 @@ class _Page:
         self._records = records
         self._run = run
 
-    def result(self, start: int) -> TestResult:
+    def result(self, start: int, plot: bytes | None) -> TestResult:
         """The result, without attachments. ``start``, in milliseconds, puts it into its place among the others."""
         verdict, key = self._verdict, f"criterion/{self._criterion.id}"
         required = verdict.level.value == "required"
@@ -169,7 +192,7 @@ class _Page:
             statusDetails=self._details(verdict.status, verdict.reasons, self._failing()),
             start=start,
             stop=start + round(1000 * sum(self._seconds(claim.claim) for claim in verdict.claims)),
-            description=self.description(),
+            description=self._description(plot),
             labels=[
                 Label("layer", "criterion"),
                 Label("run", self._run.info.id),
@@ -178,22 +201,21 @@ class _Page:
                 Label("severity", "blocker" if required else "minor"),
                 Label("tag", verdict.status.value),
             ],
-            steps=[self._step(*pair, start) for pair in zip(verdict.claims, self._plain["claims"], strict=True)],
         )
 
-    def description(self) -> str:
+    def _description(self, plot: bytes | None) -> str:
         """What is asked, what the answer is, and what it rests on, as Markdown."""
         verdict = self._verdict
         asked = f"{verdict.level.value} in phase {self._run.info.facts.phase.value}"
         lines = [f"**{cell(verdict.title)}**", "", f"**{verdict.status.value}**, {asked}.", ""]
-        if verdict.status is not Answer.GO:
-            lines += [*(f"- {cell(shortened(reason, _REASON))}" for reason in verdict.reasons), ""]
         if steps := self._next_steps():
             lines += ["**What to do next**", "", *(f"{number}. {step}" for number, step in enumerate(steps, 1)), ""]
         rows = self._rows()
         lines += table(_BOUND_HEADER if self._criterion.measures else _HEADER, rows[:_MOST_ROWS])
         if len(rows) > _MOST_ROWS:
             lines += ["", f"and {len(rows) - _MOST_ROWS} more rows; the attached figures hold all of them."]
+        if plot:  # as an attachment alone it would stay folded away
+            lines += ["", f"![what is attached as a picture](data:{_PNG};base64,{b64encode(plot).decode()})"]
         return "\n".join([*lines, ""])
 
     def _rows(self) -> list[tuple[str, ...]]:
@@ -202,7 +224,7 @@ class _Page:
             place = claim["step"] or "whole run"
             found = f"{claim['findings'] - claim['failing']} of {claim['findings']}"
             if not self._criterion.measures:
-                rows.append((place, claim["verdict"], found, str(claim["cases"])))
+                rows.append((place, claim["verdict"], found, str(claim["cases"] or "")))
                 continue
             rows += [(place, claim["verdict"], *_bound_cells(bound)) for bound in claim["bounds"]]
             if not claim["bounds"] or claim["findings"]:
@@ -212,22 +234,10 @@ class _Page:
     def _seconds(self, claim: Claim) -> float:
         return sum(record.seconds for record in self._records[claim] if isinstance(record, Ended))
 
-    def _step(self, claim: Decided, plain: Mapping[str, Any], start: int) -> TestStepResult:
-        name = f"{claim.claim.step or 'whole run'} · {claim.status.value} · {claim_headline(plain)}"
-        return TestStepResult(
-            name=shortened(printable(name, keep=""), _NAME),
-            status=_STATUS[claim.status],
-            statusDetails=self._details(claim.status, claim.reasons, []),
-            start=start,
-            stop=start + round(1000 * self._seconds(claim.claim)),
-            parameters=[Parameter(name=statistic_name(bound), value=bound_text(bound)) for bound in plain["bounds"]],
-        )
-
     def _details(self, status: Answer, reasons: Sequence[str], trace: Sequence[str]) -> StatusDetails | None:
         if status is Answer.GO:
             return None
-        message = "\n".join(shortened(printable(reason), _REASON) for reason in reasons)
-        return StatusDetails(message=message, trace="\n".join(trace) or None)
+        return StatusDetails(message=_message(reasons), trace="\n".join(trace) or None)
 
     def _failing(self) -> list[str]:
         """The findings that fail, then what could not be judged, with the beginning of their details."""
@@ -292,6 +302,17 @@ _ADVICE = {
     "or measure on a quieter machine.",
 }
 _OTHERWISE = "Add the evidence that the reasons name."
+
+
+def _claim_name(claim: Decided, plain: Mapping[str, Any]) -> str:
+    name = f"{claim.claim.step or 'whole run'} · {claim.status.value} · {claim_headline(plain)}"
+    return shortened(printable(name, keep=""), _NAME)
+
+
+def _message(reasons: Sequence[str]) -> str:
+    return "\n".join(shortened(printable(reason), _REASON) for reason in reasons)
+
+
 _HEADER = ("step", "verdict", "findings ok", "cases")
 _BOUND_HEADER = ("step", "verdict", "figure", "n", "estimate", "bound", "limit", "margin")
 
@@ -321,15 +342,15 @@ def _coverage_csv(document: Mapping[str, Any]) -> str:
 
 def _environment(run: LoadedRun, document: Mapping[str, Any]) -> dict[str, str]:
     releases = run.info.releases
-    return {
+    before = f" (previous: {releases['baseline']['version']})" if "baseline" in releases else ""
+    return {  # together with the executor eight entries, which is what the first page shows of them
         "Verdict": document["verdict"],
         "Phase": document["run"]["phase"],
-        "Release": str(releases["candidate"]["version"]),
-        **({"Previous release": str(releases["baseline"]["version"])} if "baseline" in releases else {}),
-        "Started": run.info.started,
+        "Release": str(releases["candidate"]["version"]) + before,
+        "Digest": f"{document['run']['digest'][:16]}…",
         "Recordings": "synthetic, at least in part" if run.info.facts.synthetic else "none synthetic",
         "Python": str(releases["candidate"].get("python") or platform.python_version()),
-        "Digest": f"{document['run']['digest'][:16]}…",
+        "Started": run.info.started,
     }
 
 

@@ -140,18 +140,19 @@ def margin_text(bound: Mapping[str, Any]) -> str:
         return "none"
     limit = limit_value(bound)
     distance = limit - value if _is_upper(bound) else value - limit
-    return f"{_rounded(100 * distance / abs(limit), 2)} %" if limit else quantity(distance, bound["unit"])
+    return quantity(distance, bound["unit"])
 
 
-def _closeness(bound: Mapping[str, Any]) -> tuple[int, float]:
+def _closeness(bound: Mapping[str, Any]) -> tuple[int, float, float]:
     """What sorts the bound first that tells most: one outside its limit, one that is open, else the smallest margin."""
     if not is_decided(bound):
-        return 1, float("inf")
+        return _ORDER["open"], float("inf"), float("inf")
     value, limit = deciding(bound), limit_value(bound)
     if value is None:
-        return _ORDER[bound["decision"]], float("-inf")
+        return _ORDER[bound["decision"]], float("-inf"), float("-inf")
     distance = limit - value if _is_upper(bound) else value - limit
-    return _ORDER[bound["decision"]], distance / (abs(limit) or abs(value) or 1.0)
+    # measures with different units are compared by share of their limits; a limit of zero leaves only the side
+    return _ORDER[bound["decision"]], distance / (abs(limit) or abs(value) or 1.0), distance
 
 
 def headline_bound(criterion: Mapping[str, Any]) -> tuple[Mapping[str, Any], str | None] | None:

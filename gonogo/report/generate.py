@@ -60,7 +60,9 @@ def _without(history: Path, run_id: str) -> str | None:
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise ReportError(f"{history}: cannot be read ({error}); move it away, the next run begins a new one") from error
+        raise ReportError(
+            f"{history}: cannot be read ({error}); move it away, the next run begins a new one"
+        ) from error
     others = [line for line in lines if not _is_about(line, run_id)]
     return "".join(others) if len(others) < len(lines) else None
 

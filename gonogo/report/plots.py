@@ -32,7 +32,7 @@ _WIDTH = 9.5  # inches, at 100 dots each: about the width of an Allure page
 _ROW = 0.27
 _MOST_ROWS = 40
 _MOST_DOTS = 1500  # of one row
-_MOST_LINES = 12
+_MOST_LINES = 10  # as many as there are colours
 
 
 @dataclass(frozen=True)
@@ -107,13 +107,16 @@ def coverage_plot(document: Mapping[str, Any]) -> bytes:
         for y, (_, claims) in enumerate(rows):
             for x, claim in enumerate(claims):
                 sign = mark(claim)
-                colour = "white" if claim is None else _CELLS[claim["verdict"]]
+                colour = "#eeeeee" if claim is None else _CELLS[claim["verdict"]]
                 hatch = "////" if sign == NO_EVIDENCE else None
-                square = Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, edgecolor="#888888", hatch=hatch)
+                square = Rectangle(
+                    (x - 0.5, y - 0.5), 1, 1, facecolor=colour, edgecolor="#888888", hatch=hatch, in_layout=False
+                )
                 axis.add_patch(square)
                 text = sign if claim is None or not amount(claim) else _count(amount(claim))
-                ink = "#999999" if claim is None else "black"
-                axis.text(x, y, text, ha="center", va="center", fontsize=7, color=ink)
+                ink = "#666666" if claim is None else "black"
+                # cells lie within their axes; to have the layout measure each of them would take a second
+                axis.text(x, y, text, ha="center", va="center", fontsize=7, color=ink, in_layout=False)
         axis.set_xlim(-0.5, len(columns) - 0.5)
         axis.set_ylim(len(rows) - 0.5, -0.5)
         axis.set_xticks(range(len(columns)), [_label(one) for one in columns], rotation=55, ha="right", fontsize=8)
@@ -121,7 +124,7 @@ def coverage_plot(document: Mapping[str, Any]) -> bytes:
         axis.tick_params(length=0)
         axis.set_title(
             "findings and samples by criterion and step; green GO, red NO-GO, yellow INCONCLUSIVE\n"
-            f"hatched: {NO_EVIDENCE} no evidence at all, white: {NOT_CLAIMED} not claimed",
+            f"hatched: {NO_EVIDENCE} no evidence at all, grey: {NOT_CLAIMED} not claimed",
             fontsize=9,
             loc="left",
         )
@@ -154,7 +157,7 @@ def _png(figure: Figure) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})  # type: ignore[no-untyped-call]
+    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
     return buffer.getvalue()
 
 
@@ -203,7 +206,10 @@ def _draw_measure(axis: Axes, measure: Measure, rows: Sequence[_Row]) -> None:
     axis.set_ylim(len(rows) - 0.4, -0.6)
     first = rows[0].bound
     title = f"{statistic_name(first)}, limit {limit_text(first)} (dashed)"
-    title += f"; diamond: estimate, bar: from lower to upper {100 * measure.confidence:g} % bound"
+    if measure.statistic is Statistic.MAXIMUM:
+        title += "; diamond: the largest value"
+    else:
+        title += f"; diamond: estimate, bar: from lower to upper {100 * measure.confidence:g} % bound"
     notes = [f"the {left_out} claims farthest from the limit are left out"] if left_out > 0 else []
     notes += [f"{outside} of {sum(map(len, drawn))} values lie outside the picture"] if outside else []
     _title(axis, title, notes)
@@ -220,7 +226,7 @@ def _badness(row: _Row, *, upper: bool) -> float:
 def _scale_x(axis: Axes, numbers: Sequence[float], limit: float, *, kept: Sequence[float]) -> int:
     """Choose a scale, logarithmic where all is above zero and far apart. Returns how many numbers it leaves out."""
     low, high = min([*numbers, limit]), max([*numbers, limit])
-    if low > 0 and high / low > 8:
+    if _needs_logarithms(low, high):
         axis.set_xscale("log")
         axis.set_xlim(low / 1.3, high * 1.3)
         return 0
@@ -231,6 +237,10 @@ def _scale_x(axis: Axes, numbers: Sequence[float], limit: float, *, kept: Sequen
     room = 0.05 * (high - low) or abs(high) or 1.0
     axis.set_xlim(low - room, high + room)
     return sum(not low - room <= number <= high + room for number in numbers)
+
+
+def _needs_logarithms(low: float, high: float) -> bool:
+    return low > 0 and high / low > 8
 
 
 def _thinned(values: Sequence[float]) -> list[float]:
@@ -266,14 +276,13 @@ def _draw_pairs(
 ) -> None:
     numbers = [value for both in pairs.values() for values in both for value in values]
     above = sum(one > other for both in pairs.values() for one, other in zip(*both, strict=True))
-    positive = min(numbers) > 0
     for number, (label, (first, second)) in enumerate(pairs.items()):
         name = _label(label) if number < _MOST_LINES else None
         axis.scatter(second, first, s=9, alpha=0.5, linewidths=0, color=_hue(number), label=name)
-    if positive:
+    low, high = min(numbers), max(numbers)
+    if _needs_logarithms(low, high):
         axis.set_xscale("log")
         axis.set_yscale("log")
-    low, high = min(numbers), max(numbers)
     axis.plot([low, high], [low, high], color="black", linestyle="--", linewidth=1)
     axis.set_xlabel(_label(names[1]), fontsize=8)
     axis.set_ylabel(_label(names[0]), fontsize=8)
@@ -310,10 +319,15 @@ def _title(axis: Axes, title: str, notes: Sequence[str]) -> None:
 
 
 def _units(axis: Any, unit: str) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, MultipleLocator, NullFormatter
 
+    low, high = axis.get_view_interval()
     if axis.get_scale() == "log":
-        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=12))
+        axis.set_major_locator(
+            LogLocator(base=2, numticks=10) if unit == "B" else LogLocator(subs=(1, 2, 5), numticks=12)
+        )
+    elif unit == "B":
+        axis.set_major_locator(MultipleLocator(2.0 ** math.ceil(math.log2((high - low) / 8))))
     axis.set_major_formatter(FuncFormatter(lambda value, _: printable(quantity(float(value), unit), keep="")))
     axis.set_minor_formatter(NullFormatter())
     axis.set_tick_params(labelsize=8)

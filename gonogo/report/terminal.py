@@ -82,12 +82,19 @@ def _why(criterion: Mapping[str, Any]) -> Padding:
 
 
 def _verdict(document: Mapping[str, Any]) -> Text:
-    required = sum(criterion["level"] == "required" for criterion in document["criteria"])
-    advisory = [one for one in document["criteria"] if one["level"] != "required" and one["verdict"] != "GO"]
-    said = "; ".join(document["reasons"]) or f"all {required} required criteria hold"
-    if advisory:
-        said += f"; {len(advisory)} advisory {'criterion does' if len(advisory) == 1 else 'criteria do'} not hold"
+    required = [criterion for criterion in document["criteria"] if criterion["level"] == "required"]
+    advisory = [criterion for criterion in document["criteria"] if criterion["level"] != "required"]
+    said = []
+    for verdict in ("NO-GO", "INCONCLUSIVE"):
+        if found := [criterion["id"] for criterion in required if criterion["verdict"] == verdict]:
+            are = "is" if len(found) == 1 else "are"
+            said.append(f"{len(found)} of {len(required)} required criteria {are} {verdict}: {', '.join(found)}")
+    told = {f"{criterion['id']} is {criterion['verdict']}" for criterion in required}
+    said += [reason for reason in document["reasons"] if reason not in told]
+    said = said or [f"all {len(required)} required criteria hold"]
+    if found := [criterion["id"] for criterion in advisory if criterion["verdict"] != "GO"]:
+        said.append(f"advisory and not GO: {', '.join(found)}")
     line = Text()
     line.append(document["verdict"], style=_STYLE[document["verdict"]])
-    line.append(f"  {printable(said)}")
+    line.append(f"  {printable('; '.join(said))}")
     return line

@@ -1,0 +1,105 @@
+"""The stub answers from recordings, scripts and faults; a miss explains itself and stands in the journal."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from gonogo.model import Frame, Json, Provenance, Recording, Reply, Request
+from gonogo.recordings import RecordingSet
+from gonogo.stub import Exchange, LlmFault, Script, Stub
+
+PROMPT = "CONTEXT:\nYou research.\n\nTASK:\nFind facts."
+BODY: dict[str, Json] = {"model": "llama3.1:8b", "prompt": PROMPT, "stream": False}
+REQUEST = Request("ollama", "/api/generate", BODY)
+RECORDING = Recording("facts/roads", "facts", ("roads",), REQUEST, Reply("Straight."), Provenance.CAPTURED, "2026-11-23")
+MOVED = replace(REQUEST, body={**BODY, "prompt": PROMPT.replace("facts", "ten facts")})
+
+
+@pytest.fixture
+def stub() -> Stub:
+    return Stub(RecordingSet.of([RECORDING]))
+
+
+def test_a_recorded_request_is_answered_with_its_reply_as_often_as_it_comes(stub: Stub) -> None:
+    for _ in range(3):
+        answer = stub.answer(REQUEST)
+        assert answer.status == 200
+        assert json.loads(answer.body)["response"] == "Straight."
+    assert stub.journal == [Exchange(REQUEST, "facts/roads", "Straight.")] * 3
+
+
+def test_a_miss_names_the_nearest_recording_and_shows_what_moved(stub: Stub) -> None:
+    answer = stub.answer(MOVED)
+    assert answer.status == 404
+    assert json.loads(answer.body) == {"error": "gonogo has no recording for this request"}
+    [exchange] = stub.journal
+    assert exchange.served is None
+    assert exchange.reply is None
+    assert exchange.miss.startswith("nearest is facts/roads\n--- recorded\n+++ sent\n")
+    assert "-  Find facts.\n+  Find ten facts." in exchange.miss
+
+
+def test_a_miss_without_any_recording_says_so() -> None:
+    stub = Stub(RecordingSet.of([]))
+    stub.answer(REQUEST)
+    assert stub.journal[0].miss == "there are no recordings of this release"
+
+
+def test_recorded_status_and_frames_are_served_as_they_came() -> None:
+    frames = (Frame(0.0, b'{"response": "Str'), Frame(0.2, b'aight."}'))
+    stub = Stub(RecordingSet.of([replace(RECORDING, reply=Reply("Straight.", 503, frames))]))
+    answer = stub.answer(REQUEST)
+    assert answer.status == 503
+    assert answer.body == b'{"response": "Straight."}'
+
+
+def test_a_script_stands_in_front_of_the_recordings(stub: Stub) -> None:
+    stub.expect(script=Script(Reply("Scripted.", 201), "llama3.1:8b"))
+    answer = stub.answer(REQUEST)
+    assert answer.status == 201
+    assert json.loads(answer.body)["response"] == "Scripted."
+    assert stub.journal == [Exchange(REQUEST, "scripted", "Scripted.")]
+
+
+@pytest.mark.parametrize(
+    ("script", "request_", "reason"),
+    [
+        (Script(Reply("x"), "llama3.1:70b"), REQUEST, "the script expects the model 'llama3.1:70b', the request names 'llama3.1:8b'"),
+        (Script(Reply("x"), "llama3.1:8b", PROMPT + " "), REQUEST, f"the script expects another prompt ({len(PROMPT) + 1} characters, sent were {len(PROMPT)})"),
+        (Script(Reply("x"), None), Request("ollama", "/api/generate", {"model": "m"}), "the body is not formed as /api/generate asks"),
+        (Script(Reply("x"), "m"), Request("ollama", "/api/chat", {"model": "m", "messages": 3}), "the body is not formed as /api/chat asks"),
+        (Script(Reply("x"), "m"), Request("ollama", "/api/chat", {"prompt": "x"}), "the script expects the model 'm', the request names None"),
+    ],
+)
+def test_a_request_that_a_script_does_not_expect_is_a_miss(stub: Stub, script: Script, request_: Request, reason: str) -> None:
+    stub.expect(script=script)
+    assert stub.answer(request_).status == 404
+    assert stub.journal == [Exchange(request_, None, None, reason)]
+
+
+def test_a_script_for_any_model_and_any_prompt_expects_every_request(stub: Stub) -> None:
+    stub.expect(script=Script(Reply("x"), None))
+    assert stub.answer(MOVED).status == 200
+
+
+def test_to_expect_anew_forgets_what_was(stub: Stub) -> None:
+    stub.expect(step="facts", script=Script(Reply("x"), "m"), fault=LlmFault.EMPTY)
+    stub.answer(REQUEST)
+    stub.expect()
+    assert (stub.step, stub.script, stub.fault, stub.journal) == (None, None, None, [])
+    assert stub.answer(REQUEST).status == 200
+
+
+@pytest.mark.parametrize("fault", list(LlmFault))
+def test_every_fault_stands_in_the_journal(stub: Stub, fault: LlmFault) -> None:
+    stub.expect(fault=fault)
+    stub.answer(REQUEST)
+    assert stub.journal == [Exchange(REQUEST, fault.value, None)]
+
+
+@pytest.mark.parametrize("exchange", [Exchange(REQUEST, "facts/roads", "Straight."), Exchange(MOVED, None, None, "nearest is x")])
+def test_an_exchange_survives_the_wire(exchange: Exchange) -> None:
+    assert Exchange.from_json(json.loads(json.dumps(exchange.as_json()))) == exchange

@@ -5,6 +5,7 @@ For a claim: what was found decides NO-GO, what was not found decides INCONCLUSI
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -104,7 +105,10 @@ def _judge_claim(
     claim: Claim, criterion: Criterion, level: Level, facts: Facts, records: Sequence[Evidence]
 ) -> Decided:
     findings = [record for record in records if isinstance(record, Judged)]
-    samples = [record for record in records if isinstance(record, Sampled)]
+    measures = [measure for measure in criterion.measures if (measure.scope is Scope.STEP) == (claim.step is not None)]
+    asked_for = {measure.sample for measure in measures}
+    # a sample without a value, or one that no measure is taken of, shows nothing
+    samples = [one for one in records if isinstance(one, Sampled) and one.values and one.name in asked_for]
     failing = [record for record in findings if not record.finding.ok]
     statuses: list[Status] = []
     reasons: dict[Status, list[str]] = {Status.NO_GO: [], Status.INCONCLUSIVE: []}
@@ -132,7 +136,7 @@ def _judge_claim(
         say(Status.INCONCLUSIVE, f"the target does not offer: {', '.join(missing)}")
     elif not ended and not criterion.computed:
         say(Status.INCONCLUSIVE, "no test was executed to its end for this claim")
-    elif not findings and not samples and not gaps:
+    elif not findings and not gaps and not measures:
         say(Status.INCONCLUSIVE, "no evidence: the test ended without a finding or a sample")
     looked_at = {one.case for one in findings} | {one.case for one in samples}
     if criterion.every_case and not missing:
@@ -140,12 +144,11 @@ def _judge_claim(
             say(Status.INCONCLUSIVE, reason)
     bounds: list[Mapping[str, Json]] = []
     if not missing:
-        for measure in criterion.measures:
-            if (measure.scope is Scope.STEP) == (claim.step is not None):
-                status, reason, figures = _judge_measure(measure, samples)
-                bounds.append(figures)
-                if status is not Status.GO:
-                    say(status, reason)
+        for measure in measures:
+            status, reason, figures = _judge_measure(measure, samples)
+            bounds.append(figures)
+            if status is not Status.GO:
+                say(status, reason)
     status = Status.worst(statuses) if statuses else Status.GO
     return Decided(
         claim=claim,
@@ -203,15 +206,17 @@ def _values(measure: Measure, samples: Sequence[Sampled]) -> list[float]:
     """
     if measure.statistic is not Statistic.PROPORTION:
         return [value for sample in samples for value in sample.values]
-    cases: dict[str, float] = {}
+    cases: dict[str, list[float]] = {}
     for sample in samples:
         if sample.case is not None:
-            cases[sample.case] = max([*sample.values, cases.get(sample.case, 0.0)])
-    return list(cases.values())
+            cases.setdefault(sample.case, []).extend(sample.values)
+    # a value that is no number stays in front of any other, for the statistic to refuse
+    return [next((value for value in values if not math.isfinite(value)), max(values)) for values in cases.values()]
 
 
 def _judge_measure(measure: Measure, samples: Sequence[Sampled]) -> tuple[Status, str, Mapping[str, Json]]:
-    values = _values(measure, [sample for sample in samples if sample.name == measure.sample])
+    own = [sample for sample in samples if sample.name == measure.sample]
+    values = _values(measure, own)
     figures: dict[str, Json] = {
         "sample": measure.sample,
         "statistic": measure.statistic.value if measure.quantile is None else f"{measure.quantile:g}-quantile",
@@ -219,6 +224,9 @@ def _judge_measure(measure: Measure, samples: Sequence[Sampled]) -> tuple[Status
         "unit": measure.unit,
         "n": len(values),
     }
+    odd = sorted({sample.unit for sample in own} - {measure.unit})
+    if odd:
+        return Status.INCONCLUSIVE, f"{measure.sample}: sampled in {', '.join(odd)}, asked for in {measure.unit}", figures
     if len(values) < measure.minimum:
         reason = f"{measure.sample}: {len(values)} samples, at least {measure.minimum} are asked for"
         return Status.INCONCLUSIVE, reason, figures

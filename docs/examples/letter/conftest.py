@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gonogo.project import Project, Release
+from gonogo import Project, Release
 
 ROOT = Path(__file__).parent
 

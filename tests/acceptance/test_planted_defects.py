@@ -1,0 +1,270 @@
+"""Each defect, planted alone in a copy of the project, ends NO-GO and is found by the criterion that is there for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sandbox import Copy
+
+CONSTRUCTOR = "app/workflow/scripts/prompt_constructor.py"
+PROCESSOR = "app/workflow/scripts/llm_processor.py"
+
+# One has a reference in its task prompt, one cases with forged headings, one cases with placeholders in user text.
+STEPS = ("initial-concept", "section-headings", "meta")
+
+# What is planted in the constructor changes the finished prompt; the processor looks at it afterwards.
+IN_CONSTRUCTOR = """
+import dataclasses as _dataclasses
+import re as _re
+
+_faultless = construct_prompt
+
+
+def construct_prompt(step, inputs):
+    built = _faultless(step, inputs)
+    return _dataclasses.replace(built, text=_changed(built.text, step, inputs))
+
+
+def _changed(text, step, inputs):
+"""
+
+# What is planted in the processor changes the prompt after every look at it, right before it is sent.
+IN_PROCESSOR = """
+import dataclasses as _dataclasses
+import re as _re
+
+_faultless = build_prompt
+
+
+def build_prompt(step, inputs):
+    built = _faultless(step, inputs)
+    return _dataclasses.replace(built, text=_changed(built.text, step, inputs))
+
+
+def _changed(text, step, inputs):
+"""
+
+SWAPPED = """
+    context, rest = text.split("\\n\\nTASK:\\n")
+    task, response = rest.split("\\n\\nRESPONSE:\\n")
+    return f"{context}\\n\\nRESPONSE:\\n{response}\\nTASK:\\n{task}\\n"
+"""
+
+NO_RESPONSE = """
+    return text.partition("\\n\\nRESPONSE:\\n")[0] + "\\n"
+"""
+
+LEFT_OUT = """
+    names = [one.name for one in step.inputs if inputs.get(one.field, "").strip()]
+    begin, end = text.index(f"\\n\\n{names[-1]}: "), text.index("\\n\\nRESPONSE:\\n")
+    return text[:begin] + text[end:]
+"""
+
+TWICE = """
+    names = [one.name for one in step.inputs if inputs.get(one.field, "").strip()]
+    begin, end = text.index(f"\\n\\n{names[-1]}: "), text.index("\\n\\nRESPONSE:\\n")
+    return text[:end] + text[begin:end] + text[end:]
+"""
+
+NO_DESCRIPTION = """
+    before, _, after = text.rpartition(step.output_format.description.strip())
+    return before.rstrip() + after
+"""
+
+UNRESOLVED = """
+    context, rest = text.split("\\n\\nTASK:\\n")
+    for field in _re.findall(r"\\[data:(\\w+)\\]", step.task_prompt):
+        rest = rest.replace(escape(inputs[field]), f"[data:{field}]", 1)
+    return f"{context}\\n\\nTASK:\\n{rest}"
+"""
+
+USER_TEXT_EXPANDED = """
+    return _re.sub(r"\\[data:(\\w+)\\]", lambda found: escape(inputs.get(found[1], found[0])), text)
+"""
+
+NOT_NEUTRALISED = """
+    return _re.sub(r"^  (?=(CONTEXT|TASK|RESPONSE):$)", "", text, flags=_re.MULTILINE)
+"""
+
+ORDER_OF_A_SET = """
+import dataclasses as _dataclasses
+
+_faultless = construct_prompt
+
+
+def construct_prompt(step, inputs):
+    return _faultless(_dataclasses.replace(step, inputs=tuple(set(step.inputs))), inputs)
+"""
+
+SLEEP = """
+import time as _time
+
+_faultless = construct_prompt
+
+
+def construct_prompt(step, inputs):
+    _time.sleep(0.002)
+    return _faultless(step, inputs)
+"""
+
+KEEPS_MEMORY = """
+_faultless, _kept = construct_prompt, []
+
+
+def construct_prompt(step, inputs):
+    _kept.append(bytes(64 * 1024))
+    return _faultless(step, inputs)
+"""
+
+FALLBACK_RAISES = """
+def simple_prompt(step, inputs):
+    raise KeyError("no simple prompt")
+"""
+
+FALLBACK_LEAKS = """
+_faultless = build_prompt
+
+
+def build_prompt(step, inputs):
+    built = _faultless(step, inputs)
+    try:
+        construct_prompt(step, inputs)
+    except Exception as error:
+        return BuiltPrompt(f"{built.text}\\n\\n{error}", fallback_reason=built.fallback_reason)
+    return built
+"""
+
+STORED_TOO_EARLY = """
+from app import repository as _repository
+
+_faultless = ask
+
+
+def ask(services, current):
+    reply = _faultless(services, current)
+    with services.database.writing() as session:
+        _repository.set_post_field(session, current.task.post_id, current.task.step.output_field, reply.text)
+    return reply
+"""
+
+OTHER_MODEL = """
+import dataclasses as _dataclasses
+
+_faultless = load_task
+
+
+def load_task(*arguments):
+    return _dataclasses.replace(_faultless(*arguments), model="llama3.2:1b")
+"""
+
+FIELD_RENAMED = """
+_faultless = store
+
+
+def store(services, current, output, output_field):
+    return _faultless(services, current, output, f"{output_field}_text")
+"""
+
+EVERY_FIFTIETH_FAILS = """
+import itertools as _itertools
+
+from app.errors import LLMServerError as _LLMServerError
+
+_faultless, _calls = ask, _itertools.count(1)
+
+
+def ask(services, current):
+    if next(_calls) % 50 == 0:
+        task = current.task
+        raise _LLMServerError("planted", step=task.step.id, model=task.model, attempt=1)
+    return _faultless(services, current)
+"""
+
+SLOWER_RUN = """
+import time as _time
+
+_faultless = load_task
+
+
+def load_task(*arguments):
+    _time.sleep(0.02)
+    return _faultless(*arguments)
+"""
+
+
+@dataclass(frozen=True)
+class Defect:
+    """What is planted where, the criterion that must find it, and words of the reason that it must give."""
+
+    name: str
+    file: str
+    code: str
+    criterion: str
+    reason: str
+
+
+DEFECTS = (
+    Defect("sections swapped", PROCESSOR, IN_PROCESSOR + SWAPPED, "prompt-structure", "sections stand in the order"),
+    Defect("sections swapped by the constructor", CONSTRUCTOR, IN_CONSTRUCTOR + SWAPPED, "prompt-structure", "missing"),
+    Defect("RESPONSE dropped", PROCESSOR, IN_PROCESSOR + NO_RESPONSE, "prompt-structure", "RESPONSE is missing"),
+    Defect("an input left out", CONSTRUCTOR, IN_CONSTRUCTOR + LEFT_OUT, "field-mapping", "is left out"),
+    Defect("an input twice", CONSTRUCTOR, IN_CONSTRUCTOR + TWICE, "field-mapping", "stands there 2 times"),
+    Defect("description missing", CONSTRUCTOR, IN_CONSTRUCTOR + NO_DESCRIPTION, "format-templates", "the description of"),
+    Defect("placeholder unresolved", CONSTRUCTOR, IN_CONSTRUCTOR + UNRESOLVED, "field-mapping", "[data:"),
+    Defect("user text expanded", CONSTRUCTOR, IN_CONSTRUCTOR + USER_TEXT_EXPANDED, "field-mapping", "not equal after"),
+    Defect("heading not neutralised", PROCESSOR, IN_PROCESSOR + NOT_NEUTRALISED, "hostile-inputs", "more than once"),
+    Defect("order of a set", CONSTRUCTOR, ORDER_OF_A_SET, "determinism", "differs at character"),
+    Defect("2 ms sleep", CONSTRUCTOR, SLEEP, "construction-time", "limit < 0.001"),
+    Defect("64 KiB kept per call", CONSTRUCTOR, KEEPS_MEMORY, "memory", "growth"),
+    Defect("fallback raising", PROCESSOR, FALLBACK_RAISES, "fallback", "KeyError"),
+    Defect("fallback leaking", PROCESSOR, FALLBACK_LEAKS, "fallback", "something internal leaked out"),
+    Defect("output stored too early", PROCESSOR, STORED_TOO_EARLY, "error-handling", "changed field"),
+    Defect("model name changed", PROCESSOR, OTHER_MODEL, "no-breaking-changes", "llama3.2:1b"),
+    Defect("stored field renamed", PROCESSOR, FIELD_RENAMED, "no-breaking-changes", "stored differently"),
+    Defect("2 % of runs failing", PROCESSOR, EVERY_FIFTIETH_FAILS, "error-rate", "limit < 0.01"),
+    Defect("a slower run", PROCESSOR, SLOWER_RUN, "performance-maintained", "limit <= 0"),
+)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Copy:
+    """Three steps of the project. Fewer rounds make it harder, not easier, to show that something is too slow."""
+    copy = Copy.of_project(tmp_path, steps=STEPS)
+    copy.set_parameter("construction-time", "rounds", 100)
+    return copy
+
+
+@pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.name)
+def test_a_planted_defect_ends_no_go_and_is_named_by_its_criterion(defect: Defect, copy: Copy) -> None:
+    copy.append(defect.file, defect.code)
+    answer = copy.judge(defect.criterion)
+    assert answer.status == 1, answer.output
+    assert answer.verdicts.pop(defect.criterion) == "NO-GO"
+    assert {name: verdict for name, verdict in answer.verdicts.items() if verdict != "INCONCLUSIVE"} == {
+        defect.criterion: "NO-GO"
+    }
+    assert defect.reason in answer.reasons(defect.criterion)
+    assert f"{defect.criterion} is NO-GO" in answer.document["reasons"]
+
+
+def test_without_a_defect_the_same_criteria_are_go(copy: Copy) -> None:
+    steady = {defect.criterion for defect in DEFECTS} - {"construction-time", "performance-maintained"}
+    answer = copy.judge(*sorted(steady))
+    assert answer.status == 10, answer.output  # a part of what is owed is never enough
+    assert {name for name, verdict in answer.verdicts.items() if verdict == "GO"} == steady
+    assert "NO-GO" not in answer.verdicts.values()
+
+
+def test_a_changed_task_prompt_moves_the_prompts_and_breaks_no_structure(copy: Copy) -> None:
+    (step,) = copy.root.glob("workflows/*/*/meta.yaml")
+    copy.replace(str(step.relative_to(copy.root)), "task_prompt: |\n", "task_prompt: |\n  Take your time.\n")
+    structure = ("prompt-structure", "format-templates", "field-mapping")
+    answer = copy.judge(*structure, "response-quality")
+    assert answer.status == 10, answer.output
+    assert [answer.verdicts[criterion] for criterion in structure] == ["GO", "GO", "GO"]
+    assert answer.verdicts["response-quality"] == "INCONCLUSIVE"
+    assert "prompt moved" in answer.reasons("response-quality")
+    assert "meta/" in answer.reasons("response-quality")
+    assert "NO-GO" not in answer.verdicts.values()

@@ -168,39 +168,37 @@ def completeness(run: LoadedRun, in_results: Set[Claim] | None) -> tuple[Judged 
         "executed": {record.claim for record in records if isinstance(record, Ended)},
         "in the ledger": {record.claim for record in records if isinstance(record, Judged | Sampled | Gap)},
     }
-    gaps = []
+    judged: list[Judged | Gap] = []
+
+    def gap(reason: str) -> None:
+        judged.append(Gap(INTEGRITY, None, reason))
+
+    if not expected:
+        gap("no claim is expected in this phase; there is nothing that could be whole")
     if in_results is None:
-        gaps.append(
-            Gap(
-                INTEGRITY,
-                None,
-                "Allure is switched off; its results cannot be compared (leave out -p no:allure_pytest)",
-            )
-        )
+        gap("Allure is switched off; its results cannot be compared (leave out -p no:allure_pytest)")
     else:
         found["in the Allure results"] = in_results
-    judged = []
     for what, claims in found.items():
         absent = sorted(str(claim) for claim in expected - claims)
         if absent:
             more = f" and {len(absent) - 3} more" if len(absent) > 3 else ""
-            gaps.append(
-                Gap(
-                    INTEGRITY,
-                    None,
-                    f"{len(absent)} of {len(expected)} expected claims are not {what}: {', '.join(absent[:3])}{more}",
-                )
-            )
+            gap(f"{len(absent)} of {len(expected)} expected claims are not {what}: {', '.join(absent[:3])}{more}")
         else:
-            judged.append(
-                Judged(INTEGRITY, None, Finding("integrity", True, f"all {len(expected)} expected claims are {what}"))
-            )
-    gaps.extend(
-        Gap(INTEGRITY, None, f"shard {shard.name} ends in the middle of a line: its process died while it wrote")
+            finding = Finding("integrity", True, f"all {len(expected)} expected claims are {what}")
+            judged.append(Judged(INTEGRITY, None, finding))
+    for reason in damage(run):
+        gap(reason)
+    return tuple(judged)
+
+
+def damage(run: LoadedRun) -> list[str]:
+    """What is known to be lost of a run's evidence: it may have been the one finding that fails."""
+    return [
+        f"shard {shard.name} ends in the middle of a line: its process died while it wrote"
         for shard in run.shards
         if shard.torn
-    )
-    return (*judged, *gaps)
+    ]
 
 
 def partial_note(run: LoadedRun) -> str | None:
@@ -215,7 +213,13 @@ def partial_note(run: LoadedRun) -> str | None:
 def judge_run(run: LoadedRun, notes: Sequence[str] = ()) -> Verdict:
     """The verdict that the evidence of a run leads to."""
     partial = partial_note(run)
-    return judge(run.criteria, run.info.facts, run.evidence, notes=[*notes, *([partial] if partial else [])])
+    return judge(
+        run.criteria,
+        run.info.facts,
+        run.evidence,
+        damage=damage(run),
+        notes=[*notes, *([partial] if partial else [])],
+    )
 
 
 def conclude(directory: RunDirectory, *, notes: Sequence[str] = ()) -> tuple[str, Verdict]:

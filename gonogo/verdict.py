@@ -58,8 +58,23 @@ def owed_claims(criteria: Criteria, facts: Facts) -> tuple[Claim, ...]:
     )
 
 
-def judge(criteria: Criteria, facts: Facts, evidence: Iterable[Evidence], *, notes: Sequence[str] = ()) -> Verdict:
-    """The verdict for a run."""
+def judge(
+    criteria: Criteria,
+    facts: Facts,
+    evidence: Iterable[Evidence],
+    *,
+    damage: Sequence[str] = (),
+    notes: Sequence[str] = (),
+) -> Verdict:
+    """The verdict for a run.
+
+    Args:
+        criteria: what is asked.
+        facts: what the run is about.
+        evidence: all records of all shards, in any order.
+        damage: what is known to be lost of the evidence; it keeps the run from GO.
+        notes: sentences for a reader that decide nothing.
+    """
     records = by_claim(evidence)
     verdicts = []
     for criterion in criteria.criteria:
@@ -83,6 +98,9 @@ def judge(criteria: Criteria, facts: Facts, evidence: Iterable[Evidence], *, not
         reasons.append("criteria.toml requires nothing in this phase")
     if not facts.steps:
         reasons.append("the workflow has no steps; nothing was replayed")
+        status = Status.worst([status, Status.INCONCLUSIVE])
+    if damage:
+        reasons.extend(damage)
         status = Status.worst([status, Status.INCONCLUSIVE])
     return Verdict(facts.phase, status, tuple(reasons), tuple(verdicts), tuple(notes))
 
@@ -226,7 +244,11 @@ def _judge_measure(measure: Measure, samples: Sequence[Sampled]) -> tuple[Status
     }
     odd = sorted({sample.unit for sample in own} - {measure.unit})
     if odd:
-        return Status.INCONCLUSIVE, f"{measure.sample}: sampled in {', '.join(odd)}, asked for in {measure.unit}", figures
+        return (
+            Status.INCONCLUSIVE,
+            f"{measure.sample}: sampled in {', '.join(odd)}, asked for in {measure.unit}",
+            figures,
+        )
     if len(values) < measure.minimum:
         reason = f"{measure.sample}: {len(values)} samples, at least {measure.minimum} are asked for"
         return Status.INCONCLUSIVE, reason, figures

@@ -27,8 +27,12 @@ from gonogo.statistics import Limit
 from gonogo.verdict import Facts
 
 GRAMMAR = Grammar(("CONTEXT", "TASK", "RESPONSE"), "TASK")
-FIELDS_IN = FormatTemplate("fields-in", "Fields", "Named fields.", "input", {"type": "object"}, "Each input has a name.")
-TEXT_OUT = FormatTemplate("text-out", "Text", "One paragraph.", "output", {"type": "string", "minLength": 1}, "Plain text.")
+FIELDS_IN = FormatTemplate(
+    "fields-in", "Fields", "Named fields.", "input", {"type": "object"}, "Each input has a name."
+)
+TEXT_OUT = FormatTemplate(
+    "text-out", "Text", "One paragraph.", "output", {"type": "string", "minLength": 1}, "Plain text."
+)
 LIST_SCHEMA: Mapping[str, Json] = {"type": "array", "items": {"type": "string"}, "minItems": 2}
 LIST_OUT = FormatTemplate("list-out", "List", "A list of facts.", "output", LIST_SCHEMA, "A JSON array.")
 STEP = Step(
@@ -43,7 +47,11 @@ STEP = Step(
     task_prompt="Find the facts.\n",
     input_format=FIELDS_IN,
     output_format=LIST_OUT,
-    inputs=(InputField("basic_idea", "Basic Idea", required=True), InputField("audience", "Audience"), InputField("notes", "Notes")),
+    inputs=(
+        InputField("basic_idea", "Basic Idea", required=True),
+        InputField("audience", "Audience"),
+        InputField("notes", "Notes"),
+    ),
     output_field="facts",
 )
 
@@ -66,10 +74,12 @@ def built(step: Step, inputs: Mapping[str, str]) -> str:
             parts.append((escaped(value) if value.strip() else "") + text)
         return "".join(parts)
 
-    entries = [
-        f"{one.name}: {escaped(inputs[one.field])}" for one in step.inputs if inputs.get(one.field, "").strip()
+    entries = [f"{one.name}: {escaped(inputs[one.field])}" for one in step.inputs if inputs.get(one.field, "").strip()]
+    context = [
+        resolved(step.system_prompt),
+        step.input_format.llm_instructions.strip(),
+        step.input_format.description.strip(),
     ]
-    context = [resolved(step.system_prompt), step.input_format.llm_instructions.strip(), step.input_format.description.strip()]
     task = [resolved(step.task_prompt), *entries]
     response = [step.output_format.llm_instructions.strip(), step.output_format.description.strip()]
     sections = {"CONTEXT": context, "TASK": task, "RESPONSE": response}
@@ -132,11 +142,15 @@ FACTS = Facts(
 CLAIM = Claim("structure", "facts")
 
 
-def finding(ok: bool = True, case: str | None = "facts/roads", reason: str = "it holds", claim: Claim = CLAIM) -> Judged:
+def finding(
+    ok: bool = True, case: str | None = "facts/roads", reason: str = "it holds", claim: Claim = CLAIM
+) -> Judged:
     return Judged(claim, case, Finding("check", ok, reason))
 
 
-def sample(*values: float, name: str = "seconds", unit: str = "s", case: str | None = "facts/roads", claim: Claim = CLAIM) -> Sampled:
+def sample(
+    *values: float, name: str = "seconds", unit: str = "s", case: str | None = "facts/roads", claim: Claim = CLAIM
+) -> Sampled:
     return Sampled(claim, name, unit, values, case)
 
 

@@ -54,7 +54,10 @@ def test_a_faultless_prompt_passes_whatever_its_inputs_hold(inputs: Mapping[str,
         ("", "section CONTEXT, TASK, RESPONSE is missing"),
         ("CONTEXT:\na\nTASK:\nb\n", "section RESPONSE is missing"),
         ("CONTEXT:\na\nTASK:\nb\nTASK:\nc\nRESPONSE:\nd", "section TASK stands more than once"),
-        ("TASK:\na\nCONTEXT:\nb\nRESPONSE:\nc", "sections stand in the order TASK, CONTEXT, RESPONSE, not CONTEXT, TASK, RESPONSE"),
+        (
+            "TASK:\na\nCONTEXT:\nb\nRESPONSE:\nc",
+            "sections stand in the order TASK, CONTEXT, RESPONSE, not CONTEXT, TASK, RESPONSE",
+        ),
         ("CONTEXT:\na\nTASK:\n \n\t\nRESPONSE:\nc", "section TASK is empty"),
         ("CONTEXT:\nTASK:\nRESPONSE:\n", "section CONTEXT, TASK, RESPONSE is empty"),
         ("Hello\nCONTEXT:\na\nTASK:\nb\nRESPONSE:\nc", "text stands before the first section: 'Hello'"),
@@ -71,7 +74,11 @@ def test_sections_that_are_missing_doubled_swapped_or_empty_fail(prompt: str, re
 @pytest.mark.parametrize(
     ("find", "replacement", "parts"),
     [
-        ("Each input has a name.", "Each input has a name", ["CONTEXT does not hold the instructions of the input template fields-in", "'Each input has a name.'"]),
+        (
+            "Each input has a name.",
+            "Each input has a name",
+            ["CONTEXT does not hold the instructions of the input template fields-in", "'Each input has a name.'"],
+        ),
         ("Named fields.", "", ["CONTEXT does not hold the description of the input template fields-in"]),
         ("A JSON array.", "a json array.", ["RESPONSE does not hold the instructions of the output template list-out"]),
         ("A list of facts.", "A list.", ["RESPONSE does not hold the description of the output template list-out"]),
@@ -100,13 +107,29 @@ def test_templates_in_each_others_sections_fail() -> None:
     [
         ("Audience: walkers", "", "the input 'Audience' is left out"),
         ("Audience: walkers", "Audience: walkers\n\nAudience: walkers", "the input 'Audience' stands there 2 times"),
-        ("Audience: walkers", "Audience: walker", "the input 'Audience' is not equal after unescaping: it differs at character 6"),
+        (
+            "Audience: walkers",
+            "Audience: walker",
+            "the input 'Audience' is not equal after unescaping: it differs at character 6",
+        ),
         ("Audience: walkers", "audience: walkers", "a line in column 0 belongs to no input: 'audience: walkers'"),
-        ("Audience: walkers", "Audience: walkers\n\nNotes: none", "'Notes' stands there, but the post has nothing for it"),
-        ("Audience: walkers", "Audience: walkers\n\nAnd mind the gap.", "a line in column 0 belongs to no input: 'And mind the gap.'"),
+        (
+            "Audience: walkers",
+            "Audience: walkers\n\nNotes: none",
+            "'Notes' stands there, but the post has nothing for it",
+        ),
+        (
+            "Audience: walkers",
+            "Audience: walkers\n\nAnd mind the gap.",
+            "a line in column 0 belongs to no input: 'And mind the gap.'",
+        ),
         ("straight [data:notes]", "straight ", "the input 'Basic Idea' is not equal after unescaping"),
         ("  TASK:", " TASK:", "the input 'Basic Idea' is not equal"),
-        ("You research for walkers.", "You research for [data:audience].", "CONTEXT does not begin with the system prompt"),
+        (
+            "You research for walkers.",
+            "You research for [data:audience].",
+            "CONTEXT does not begin with the system prompt",
+        ),
         ("You research for walkers.", "You research for .", "line 1 should be 'You research for walkers.'"),
         ("Find the facts.", "Find facts.", "TASK does not begin with the task prompt"),
         ("Find the facts.\n\n", "", "TASK does not begin with the task prompt"),
@@ -158,7 +181,9 @@ def test_equal_texts_pass_and_the_first_difference_is_shown() -> None:
     assert found.detail == "--- expected\n+++ found\n@@ -1,2 +1,2 @@\n one\n-two\n+too"
 
 
-@pytest.mark.parametrize(("expected", "found"), [("ab", "abc"), ("abc", "ab"), ("", "a"), ("a", "a\n"), ("a\r\n", "a\n")])
+@pytest.mark.parametrize(
+    ("expected", "found"), [("ab", "abc"), ("abc", "ab"), ("", "a"), ("a", "a\n"), ("a\r\n", "a\n")]
+)
 def test_a_longer_or_shorter_text_is_not_equal(expected: str, found: str) -> None:
     assert not same_text("c", "it", expected, found).ok
 
@@ -221,7 +246,11 @@ def test_plain_text_is_taken_as_it_stands() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ['{"facts": ["a", "b"], "note": "and then it is cut o', 'Sure: {"old": ["a", "b"], "new": ["c", "d"', '{"a": ["a", "b"] "c": 1}'],
+    [
+        '{"facts": ["a", "b"], "note": "and then it is cut o',
+        'Sure: {"old": ["a", "b"], "new": ["c", "d"',
+        '{"a": ["a", "b"] "c": 1}',
+    ],
 )
 def test_a_whole_part_of_a_broken_reply_is_not_the_reply(text: str) -> None:
     assert not reply_conforms(text, LIST_OUT).ok
@@ -241,6 +270,8 @@ def test_a_reply_of_many_brackets_fails_and_breaks_nothing(text: str) -> None:
     assert not reply_conforms(text, output({"type": "object"})).ok
 
 
-@pytest.mark.parametrize(("text", "template"), [("half an emoji \ud83d", TEXT_OUT), ('"\\ud83d"', output({"type": ["string", "array"]}))])
+@pytest.mark.parametrize(
+    ("text", "template"), [("half an emoji \ud83d", TEXT_OUT), ('"\\ud83d"', output({"type": ["string", "array"]}))]
+)
 def test_a_reply_with_half_a_character_is_judged_and_breaks_nothing(text: str, template: FormatTemplate) -> None:
     assert isinstance(reply_conforms(text, template), Finding)

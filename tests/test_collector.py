@@ -38,13 +38,18 @@ def test_an_item_is_taken_and_run(collect: Callable[..., Collector]) -> None:
     assert collector.runs_now("t::unmarked")
 
 
-def test_measured_items_are_left_for_the_measured_pass_which_runs_nothing_else(collect: Callable[..., Collector]) -> None:
+def test_measured_items_are_left_for_the_measured_pass_which_runs_nothing_else(
+    collect: Callable[..., Collector],
+) -> None:
     first, second = collect(), collect(measured_pass=True, name="measured")
     for collector in (first, second):
         collector.take("t::timed", CLAIM, criterion(measured=True))
         collector.take("t::plain", WHOLE, criterion(scopes=(Scope.RUN,)))
     assert first.left_out == ["t::timed"]
-    assert [item for item in ("t::timed", "t::plain", "t::unmarked") if first.runs_now(item)] == ["t::plain", "t::unmarked"]
+    assert [item for item in ("t::timed", "t::plain", "t::unmarked") if first.runs_now(item)] == [
+        "t::plain",
+        "t::unmarked",
+    ]
     assert [item for item in ("t::timed", "t::plain", "t::unmarked") if second.runs_now(item)] == ["t::timed"]
     assert second.left_out == []
 
@@ -59,14 +64,19 @@ def test_what_is_not_judged_or_cannot_be_is_not_run(collect: Callable[..., Colle
 
 
 def test_an_item_of_a_scope_that_is_not_claimed_is_refused(collect: Callable[..., Collector]) -> None:
-    with pytest.raises(NotASuite, match=r"t::a: criterion 'structure' is claimed per step, this test feeds it per run; ask for the fixture"):
+    with pytest.raises(
+        NotASuite,
+        match=r"t::a: criterion 'structure' is claimed per step, this test feeds it per run; ask for the fixture",
+    ):
         collect().take("t::a", WHOLE, criterion())
 
 
 def test_two_items_for_one_claim_are_refused(collect: Callable[..., Collector]) -> None:
     collector = collect()
     collector.take("t::a", CLAIM, criterion())
-    with pytest.raises(NotASuite, match=r"t::b: the claim structure/facts is fed by t::a already; one test feeds one claim, join"):
+    with pytest.raises(
+        NotASuite, match=r"t::b: the claim structure/facts is fed by t::a already; one test feeds one claim, join"
+    ):
         collector.take("t::b", CLAIM, criterion())
 
 
@@ -75,7 +85,9 @@ def test_a_test_without_a_criterion_that_asks_for_evidence_is_refused(collect: C
         _ = collect().current
 
 
-def test_what_was_collected_and_how_items_ended_is_written_down(collect: Callable[..., Collector], tmp_path: Path) -> None:
+def test_what_was_collected_and_how_items_ended_is_written_down(
+    collect: Callable[..., Collector], tmp_path: Path
+) -> None:
     collector = collect()
     collector.take("t::b", replace(CLAIM, step="meta"), criterion())
     collector.take("t::a", CLAIM, criterion())
@@ -104,7 +116,9 @@ def test_an_item_that_was_cut_off_leaves_no_end(collect: Callable[..., Collector
     assert read_shard(tmp_path / "main.jsonl").records == ()
 
 
-def test_an_item_that_was_interrupted_in_its_call_has_not_passed(collect: Callable[..., Collector], tmp_path: Path) -> None:
+def test_an_item_that_was_interrupted_in_its_call_has_not_passed(
+    collect: Callable[..., Collector], tmp_path: Path
+) -> None:
     collector = collect()
     collector.take("t::a", CLAIM, criterion())
     collector.begin("t::a")

@@ -52,8 +52,12 @@ def test_the_criteria_of_this_project_load() -> None:
 
 
 def test_every_option_of_a_criterion_is_read(tmp_path: Path) -> None:
-    options = 'needs = ["reply", "releases"]\nsynthetic = "advisory"\nevery_case = true\nmeasured = true\ncomputed = true\n'
-    [criterion] = load(tmp_path, f"version = 1\n{PROMPT}{ENTRY}{options}[criterion.parameters]\nrounds = 600\n").criteria
+    options = (
+        'needs = ["reply", "releases"]\nsynthetic = "advisory"\nevery_case = true\nmeasured = true\ncomputed = true\n'
+    )
+    [criterion] = load(
+        tmp_path, f"version = 1\n{PROMPT}{ENTRY}{options}[criterion.parameters]\nrounds = 600\n"
+    ).criteria
     assert criterion.needs == (Ability.REPLY, Ability.RELEASES)
     assert criterion.synthetic is Level.ADVISORY
     assert criterion.every_case
@@ -108,9 +112,24 @@ def test_a_criterion_is_found_by_its_id(tmp_path: Path) -> None:
     [
         ("version = 1", "version = 2", ["version: 2 is not a version", "write 1"]),
         ("version = 1\n", "", ["the key 'version' is missing"]),
-        ('id = "construction-time"', 'id = "Construction Time"', ["id: 'Construction Time' is not an id", "joined by hyphens"]),
-        ('pre = "required"', 'pre = "requird"', ["'construction-time'.pre: 'requird' is not one of required, advisory, not judged", "did you mean 'required'"]),
-        ('nightly = "required"\n', "", ["criterion 'construction-time': the key 'nightly' is missing", "required or advisory"]),
+        (
+            'id = "construction-time"',
+            'id = "Construction Time"',
+            ["id: 'Construction Time' is not an id", "joined by hyphens"],
+        ),
+        (
+            'pre = "required"',
+            'pre = "requird"',
+            [
+                "'construction-time'.pre: 'requird' is not one of required, advisory, not judged",
+                "did you mean 'required'",
+            ],
+        ),
+        (
+            'nightly = "required"\n',
+            "",
+            ["criterion 'construction-time': the key 'nightly' is missing", "required or advisory"],
+        ),
         ('per = ["step", "run"]', "per = []", ["per: the list is empty", "write ['step'], ['run'] or both"]),
         ('per = ["step", "run"]', 'per = ["case"]', ["per: 'case' is not one of step, run"]),
         ('title = "Fast"', 'title = "Fast"\nneeds = ["prompts"]', ["needs: 'prompts' is not one of prompt, reply"]),
@@ -132,17 +151,39 @@ def test_a_criterion_is_found_by_its_id(tmp_path: Path) -> None:
         ('unit = "s"', 'unit = "s"\nconfidence = 0.3', ["confidence: 0.3 lies outside 0.5 to 1.0"]),
         ('unit = "s"', 'unit = "s"\nminimum = 0', ["minimum: 0 lies outside 1"]),
         ('unit = "s"', 'unit = "s"\nper = "case"', ["per: 'case' is not one of step, run"]),
-        ('inputs = "TASK"', 'inputs = "INPUT"', ["prompt: [prompt] inputs = 'INPUT' is not one of the sections", "write one of them"]),
+        (
+            'inputs = "TASK"',
+            'inputs = "INPUT"',
+            ["prompt: [prompt] inputs = 'INPUT' is not one of the sections", "write one of them"],
+        ),
         ('inputs = "TASK"', 'inputs = "TASK"\nheading = "x:"', ["heading = 'x:' names no section", "'{section}:'"]),
-        ('inputs = "TASK"', 'inputs = "TASK"\nheading = 3', ["prompt.heading: 3 is not a text", "write for example heading"]),
+        (
+            'inputs = "TASK"',
+            'inputs = "TASK"\nheading = 3',
+            ["prompt.heading: 3 is not a text", "write for example heading"],
+        ),
         ('inputs = "TASK"', 'inputs = "TASK"\ncontinuation = ""', ["prompt.continuation: '' is not a text"]),
-        ('inputs = "TASK"', 'inputs = "TASK"\ncontinuation = "\\n"', ["continuation = '\\n' must be a text within one line"]),
+        (
+            'inputs = "TASK"',
+            'inputs = "TASK"\ncontinuation = "\\n"',
+            ["continuation = '\\n' must be a text within one line"],
+        ),
         ('inputs = "TASK"', 'inputs = "TASK"\nplaceholder = "("', ["placeholder = '(' is no regular expression"]),
-        ('inputs = "TASK"', 'inputs = "TASK"\nplaceholder = "x"', ["placeholder = 'x' has no group (?P<field>...)", "add it"]),
-        ('inputs = "TASK"', 'inputs = "TASK"\nsection = 1', ["prompt.section: unknown key 'section'", "did you mean 'sections'"]),
+        (
+            'inputs = "TASK"',
+            'inputs = "TASK"\nplaceholder = "x"',
+            ["placeholder = 'x' has no group (?P<field>...)", "add it"],
+        ),
+        (
+            'inputs = "TASK"',
+            'inputs = "TASK"\nsection = 1',
+            ["prompt.section: unknown key 'section'", "did you mean 'sections'"],
+        ),
     ],
 )
-def test_what_is_wrong_is_refused_with_value_place_and_remedy(tmp_path: Path, find: str, replace: str, parts: list[str]) -> None:
+def test_what_is_wrong_is_refused_with_value_place_and_remedy(
+    tmp_path: Path, find: str, replace: str, parts: list[str]
+) -> None:
     assert find in WHOLE
     said = refused(tmp_path, WHOLE.replace(find, replace, 1))
     assert said.startswith("criteria.toml: ")
@@ -183,7 +224,9 @@ def test_a_section_that_is_declared_twice_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", ["'many'", "true", "[1]"])
 def test_a_parameter_that_is_no_number_is_refused_when_its_suite_asks(tmp_path: Path, value: str) -> None:
     [criterion] = load(tmp_path, f"version = 1\n{PROMPT}{ENTRY}[criterion.parameters]\nrounds = {value}\n").criteria
-    with pytest.raises(DefinitionError, match=r"criterion 'construction-time': parameters.rounds = .* is not a number; write one"):
+    with pytest.raises(
+        DefinitionError, match=r"criterion 'construction-time': parameters.rounds = .* is not a number; write one"
+    ):
         criterion.integer("rounds")
     with pytest.raises(DefinitionError, match=r"parameters\.gone = None is not a number"):
         criterion.number("gone")

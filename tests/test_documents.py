@@ -50,7 +50,9 @@ def test_a_missing_file_is_named_with_what_to_do(tmp_path: Path, read: Callable[
 
 
 @pytest.mark.parametrize("read", [read_yaml, read_toml])
-def test_a_file_in_another_encoding_is_refused_with_byte_and_place(tmp_path: Path, read: Callable[..., Document]) -> None:
+def test_a_file_in_another_encoding_is_refused_with_byte_and_place(
+    tmp_path: Path, read: Callable[..., Document]
+) -> None:
     said = message(lambda: read(write(tmp_path, "id: café".encode("latin-1")), root=tmp_path))
     assert said == "step.yaml: byte 7 is not UTF-8 (b'\\xe9'); save the file as UTF-8"
 
@@ -121,7 +123,14 @@ def test_a_path_inside_the_project_is_shown_relative_and_one_outside_as_it_is(tm
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [({}, "a mapping"), ([], "a list"), ("x", "a text"), (True, "true/false"), (None, "nothing"), (1.5, "a number (1.5)")],
+    [
+        ({}, "a mapping"),
+        ([], "a list"),
+        ("x", "a text"),
+        (True, "true/false"),
+        (None, "nothing"),
+        (1.5, "a number (1.5)"),
+    ],
 )
 def test_values_are_called_what_their_author_calls_them(value: object, words: str) -> None:
     assert kind(value) == words
@@ -175,7 +184,11 @@ Read = Callable[[Section], object]
         ("x: 0\na: [1]", lambda s: s.text("a"), ["step.yaml:2", "a:", "[1] is a list", "write a text"]),
         ("x: 0\na: 5", lambda s: s.text("a"), ["step.yaml:2", "a:", "5 is a number", "in quotes"]),
         ("a: '  '", lambda s: s.text("a", example="words"), ["step.yaml:1", "a:", "the text is empty", "write words"]),
-        ("a: rad", lambda s: s.choice("a", ("red", "blue")), ["a:", "'rad' is not one of red, blue", "did you mean 'red'?"]),
+        (
+            "a: rad",
+            lambda s: s.choice("a", ("red", "blue")),
+            ["a:", "'rad' is not one of red, blue", "did you mean 'red'?"],
+        ),
         ("a: x", lambda s: s.number("a"), ["a:", "'x' is not a number", "write one such as 1"]),
         ("a: true", lambda s: s.number("a"), ["a:", "True is not a number"]),
         ("a: .nan", lambda s: s.number("a"), ["a:", "nan is not a number"]),
@@ -201,7 +214,9 @@ Read = Callable[[Section], object]
         ),
     ],
 )
-def test_a_wrong_value_is_refused_with_value_place_and_remedy(tmp_path: Path, content: str, read: Read, parts: list[str]) -> None:
+def test_a_wrong_value_is_refused_with_value_place_and_remedy(
+    tmp_path: Path, content: str, read: Read, parts: list[str]
+) -> None:
     said = message(lambda: read(section(tmp_path, content)))
     for part in parts:
         assert part in said

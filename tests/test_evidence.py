@@ -31,7 +31,9 @@ HEAD = '{"kind": "shard", "version": 1}\n'
 
 @settings(max_examples=80, deadline=None)
 @given(st.lists(RECORDS, max_size=5))
-def test_every_record_is_read_back_as_it_was_written(tmp_path_factory: pytest.TempPathFactory, records: list[Evidence]) -> None:
+def test_every_record_is_read_back_as_it_was_written(
+    tmp_path_factory: pytest.TempPathFactory, records: list[Evidence]
+) -> None:
     path = tmp_path_factory.mktemp("ledger") / "main.jsonl"
     shard = Shard(path)
     for record in records:
@@ -61,7 +63,10 @@ def test_a_shard_never_overwrites_another(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_a_sample_that_is_no_number_is_refused_and_nothing_is_written(tmp_path: Path, value: float) -> None:
     shard = Shard(tmp_path / "main.jsonl")
-    with pytest.raises(EvidenceError, match=rf"sample 'seconds' of structure/facts holds {value!r} at index 1; a measurement is a finite"):
+    with pytest.raises(
+        EvidenceError,
+        match=rf"sample 'seconds' of structure/facts holds {value!r} at index 1; a measurement is a finite",
+    ):
         shard.append(sample(1.0, value))
     shard.append(sample(2.0))
     shard.close()
@@ -142,7 +147,9 @@ SAMPLE = '{"criterion": "c", "step": null, "kind": "sample", "case": null, "name
 def test_a_damaged_line_is_refused_with_its_place(tmp_path: Path, line: str) -> None:
     path = tmp_path / "gw1.jsonl"
     path.write_text(f"{HEAD}{GOOD}\n{line}\n{GOOD}\n", encoding="utf-8")
-    with pytest.raises(EvidenceError, match=r"^gw1\.jsonl:3: no record of evidence \(.*; the run is damaged, run it again"):
+    with pytest.raises(
+        EvidenceError, match=r"^gw1\.jsonl:3: no record of evidence \(.*; the run is damaged, run it again"
+    ):
         read_shard(path)
 
 

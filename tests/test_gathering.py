@@ -32,7 +32,10 @@ def test_findings_are_written_at_once_with_claim_and_case(evidence: ClaimEvidenc
 def test_samples_and_gaps_are_written_at_once(evidence: ClaimEvidence, written: list[Evidence]) -> None:
     evidence.sample("seconds", [0.1, 0.2], unit="s", case=ROADS)
     evidence.gap(ROADS, "prompt moved", "the diff")
-    assert written == [Sampled(CLAIM, "seconds", "s", (0.1, 0.2), "facts/roads"), Gap(CLAIM, "facts/roads", "prompt moved", "the diff")]
+    assert written == [
+        Sampled(CLAIM, "seconds", "s", (0.1, 0.2), "facts/roads"),
+        Gap(CLAIM, "facts/roads", "prompt moved", "the diff"),
+    ]
 
 
 def test_an_item_whose_findings_hold_ends_quietly(evidence: ClaimEvidence) -> None:
@@ -74,12 +77,16 @@ def test_what_fails_is_said_before_what_is_missing(evidence: ClaimEvidence) -> N
         evidence.conclude()
 
 
-def test_what_the_product_raises_is_a_failing_finding_of_its_case(evidence: ClaimEvidence, written: list[Evidence]) -> None:
+def test_what_the_product_raises_is_a_failing_finding_of_its_case(
+    evidence: ClaimEvidence, written: list[Evidence]
+) -> None:
     error = ProductError("the release raised: KeyError: 'x'")
     error.add_note("Traceback …")
     with evidence.about(ROADS):
         raise error
-    assert written == [Judged(CLAIM, "facts/roads", Finding("raised", False, "the release raised: KeyError: 'x'", "Traceback …"))]
+    assert written == [
+        Judged(CLAIM, "facts/roads", Finding("raised", False, "the release raised: KeyError: 'x'", "Traceback …"))
+    ]
 
 
 def test_a_missing_reply_is_a_moved_prompt(evidence: ClaimEvidence, written: list[Evidence]) -> None:
@@ -87,12 +94,17 @@ def test_a_missing_reply_is_a_moved_prompt(evidence: ClaimEvidence, written: lis
         raise MissingReply("nearest is facts/roads\n--- recorded\n+++ sent")
     [gap] = written
     assert gap == Gap(
-        CLAIM, "facts/roads", "prompt moved: no recording answers the request", "nearest is facts/roads\n--- recorded\n+++ sent"
+        CLAIM,
+        "facts/roads",
+        "prompt moved: no recording answers the request",
+        "nearest is facts/roads\n--- recorded\n+++ sent",
     )
 
 
 @pytest.mark.parametrize("error", [WorkerDied("the worker ended"), OutboundConnection("tried to reach 'x'")])
-def test_what_gonogo_lacks_is_a_gap_of_its_case(evidence: ClaimEvidence, written: list[Evidence], error: Exception) -> None:
+def test_what_gonogo_lacks_is_a_gap_of_its_case(
+    evidence: ClaimEvidence, written: list[Evidence], error: Exception
+) -> None:
     with evidence.about(ROADS):
         raise error
     assert written == [Gap(CLAIM, "facts/roads", str(error))]

@@ -14,7 +14,21 @@ from gonogo.errors import DefinitionError
 from gonogo.grammar import Grammar
 
 BOUNDARIES = ["\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"]
-PIECES = ["CONTEXT:", "TASK:", "RESPONSE:", "Basic Idea: ", "Audience: x", "[data:audience]", "  ", "x", "", ": ", "\ud800", "é", *BOUNDARIES]
+PIECES = [
+    "CONTEXT:",
+    "TASK:",
+    "RESPONSE:",
+    "Basic Idea: ",
+    "Audience: x",
+    "[data:audience]",
+    "  ",
+    "x",
+    "",
+    ": ",
+    "\ud800",
+    "é",
+    *BOUNDARIES,
+]
 HOSTILE = st.lists(st.sampled_from(PIECES), max_size=12).map("".join)
 TEXTS = st.one_of(HOSTILE, st.text(st.characters(exclude_categories=()), max_size=40))
 INPUTS = st.fixed_dictionaries({}, optional={"basic_idea": TEXTS, "audience": TEXTS, "notes": TEXTS})
@@ -102,7 +116,11 @@ def test_a_repeated_heading_opens_another_section() -> None:
 
 def test_lines_that_belong_to_no_entry_are_loose() -> None:
     entries, loose = GRAMMAR.entries("Idea: a\n  b\nstray\n\n  indented\nIdea: c\n\nNotes: d", ["Idea", "Notes"])
-    assert [(one.name, one.value, one.line) for one in entries] == [("Idea", "a\nb", 1), ("Idea", "c", 6), ("Notes", "d", 8)]
+    assert [(one.name, one.value, one.line) for one in entries] == [
+        ("Idea", "a\nb", 1),
+        ("Idea", "c", 6),
+        ("Notes", "d", 8),
+    ]
     assert loose == ("stray", "  indented")
 
 
@@ -137,7 +155,10 @@ def test_another_grammar_reads_its_own_prompts() -> None:
 @pytest.mark.parametrize(
     ("change", "parts"),
     [
-        ({"inputs": "INPUT"}, ["inputs = 'INPUT'", "is not one of the sections ['CONTEXT', 'TASK', 'RESPONSE']", "write one"]),
+        (
+            {"inputs": "INPUT"},
+            ["inputs = 'INPUT'", "is not one of the sections ['CONTEXT', 'TASK', 'RESPONSE']", "write one"],
+        ),
         ({"heading": "Title:"}, ["heading = 'Title:'", "names no section", "write for example"]),
         ({"continuation": "a\nb"}, ["continuation = 'a\\nb'", "within one line", "such as two spaces"]),
         ({"continuation": ""}, ["continuation = ''", "within one line"]),

@@ -16,7 +16,12 @@ from gonogo.errors import DefinitionError, RecordingError
 from gonogo.model import Frame, Json, Provenance, Recording, Reply, Request
 from gonogo.recordings import RecordingSet, difference, dump_recordings, load_recordings, readable
 
-BODY: dict[str, Json] = {"model": "llama3.1:8b", "prompt": "CONTEXT:\nYou research.\n", "stream": False, "options": {"temperature": 0.4}}
+BODY: dict[str, Json] = {
+    "model": "llama3.1:8b",
+    "prompt": "CONTEXT:\nYou research.\n",
+    "stream": False,
+    "options": {"temperature": 0.4},
+}
 ENTRY: dict[str, Any] = {
     "id": "facts/roads",
     "cases": ["roads"],
@@ -95,7 +100,9 @@ def test_whatever_changes_in_a_request_is_a_miss(moved: Request) -> None:
 
 
 def test_two_recordings_of_one_request_are_refused() -> None:
-    with pytest.raises(RecordingError, match=r"'facts/roads' and 'facts/rivers' hold the same request; keep one and list"):
+    with pytest.raises(
+        RecordingError, match=r"'facts/roads' and 'facts/rivers' hold the same request; keep one and list"
+    ):
         RecordingSet.of([recording(), recording("rivers")])
 
 
@@ -146,7 +153,9 @@ def test_one_recording_that_no_model_gave_makes_the_set_synthetic(kind: Provenan
         ("replies", [], ["unknown key 'replies'", "did you mean 'reply'"]),
     ],
 )
-def test_a_wrong_recording_is_refused_with_value_place_and_remedy(tmp_path: Path, path: str, value: object, parts: list[str]) -> None:
+def test_a_wrong_recording_is_refused_with_value_place_and_remedy(
+    tmp_path: Path, path: str, value: object, parts: list[str]
+) -> None:
     with pytest.raises(DefinitionError) as caught:
         load(tmp_path, changed(path, value))
     said = str(caught.value)
@@ -157,7 +166,10 @@ def test_a_wrong_recording_is_refused_with_value_place_and_remedy(tmp_path: Path
 
 def test_one_id_in_two_files_is_refused(tmp_path: Path) -> None:
     load(tmp_path, ENTRY, name="facts")
-    with pytest.raises(DefinitionError, match=r"meta\.yaml.*'facts/roads' is also the id of a recording in facts\.yaml; give one another"):
+    with pytest.raises(
+        DefinitionError,
+        match=r"meta\.yaml.*'facts/roads' is also the id of a recording in facts\.yaml; give one another",
+    ):
         load(tmp_path, changed("request/body", {"model": "x"}), name="meta")
 
 
@@ -174,16 +186,24 @@ def test_an_empty_reply_is_a_reply(tmp_path: Path) -> None:
 # NEL and lone surrogates have tests of their own below
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x85"), max_size=30)
 LEAVES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), TEXTS)
-VALUES = st.recursive(LEAVES, lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(TEXTS, inner, max_size=3)), max_leaves=6)
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(TEXTS, inner, max_size=3)),
+    max_leaves=6,
+)
 
 
 @settings(max_examples=60, deadline=None)
 @given(TEXTS, st.dictionaries(TEXTS, VALUES, max_size=4), st.binary(max_size=8))
 @example("a\n\n", {"p": " indented\nx \n\ty\r\nz\u2028"}, b"")
 @example("1e5", {"p": "2026-11-23", "q": "null", "=": "<<"}, b"\xff")
-def test_what_is_written_is_read_back_equal(tmp_path_factory: pytest.TempPathFactory, text: str, body: dict[str, Json], data: bytes) -> None:
+def test_what_is_written_is_read_back_equal(
+    tmp_path_factory: pytest.TempPathFactory, text: str, body: dict[str, Json], data: bytes
+) -> None:
     frames = (Frame(0.5, data or b"x"),)
-    made = replace(recording(), request=Request("openai", "/v1/chat/completions", body), reply=Reply(text, 429, frames), note="n")
+    made = replace(
+        recording(), request=Request("openai", "/v1/chat/completions", body), reply=Reply(text, 429, frames), note="n"
+    )
     assert written_and_read(tmp_path_factory.getbasetemp() / "recordings", made) == made
 
 
@@ -220,7 +240,7 @@ def test_texts_of_several_lines_are_written_as_blocks_for_people() -> None:
 def test_a_request_is_shown_line_by_line() -> None:
     shown = readable(request(prompt="a\nb", messages=[{"role": "user"}], options={}))
     assert shown[0] == "ollama /api/generate"
-    assert ["prompt:", "  a", "  b"] == shown[shown.index("prompt:") : shown.index("prompt:") + 3]
+    assert shown[shown.index("prompt:") : shown.index("prompt:") + 3] == ["prompt:", "  a", "  b"]
     assert "messages[0].role: user" in shown
 
 

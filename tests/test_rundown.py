@@ -45,7 +45,9 @@ Make = Callable[..., RunDirectory]
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    def made(evidence: Sequence[Evidence] = GREEN, criteria: str = CRITERIA + REPORT, facts: Facts = FACTS) -> RunDirectory:
+    def made(
+        evidence: Sequence[Evidence] = GREEN, criteria: str = CRITERIA + REPORT, facts: Facts = FACTS
+    ) -> RunDirectory:
         file = tmp_path / "criteria.toml"
         file.write_text(criteria)
         info = RunInfo("run-1", "2026-11-23T10:00:00.000+00:00", facts, {"candidate": {"version": "2"}}, {})
@@ -67,7 +69,8 @@ def test_a_run_in_which_everything_was_looked_at_is_whole(make: Make) -> None:
     found = completeness(make().load(), {CLAIM})
     assert gaps(found) == []
     assert [one.finding.reason for one in found if isinstance(one, Judged)] == [
-        f"all 1 expected claims are {what}" for what in ("collected", "executed", "in the ledger", "in the Allure results")
+        f"all 1 expected claims are {what}"
+        for what in ("collected", "executed", "in the ledger", "in the Allure results")
     ]
 
 
@@ -81,8 +84,12 @@ def test_a_run_in_which_everything_was_looked_at_is_whole(make: Make) -> None:
         (GREEN, {Claim("structure", "meta")}, "in the Allure results"),
     ],
 )
-def test_a_claim_that_is_missing_somewhere_is_a_gap(make: Make, evidence: Sequence[Evidence], results: set[Claim], what: str) -> None:
-    assert gaps(completeness(make(evidence).load(), results)) == [f"1 of 1 expected claims are not {what}: structure/facts"]
+def test_a_claim_that_is_missing_somewhere_is_a_gap(
+    make: Make, evidence: Sequence[Evidence], results: set[Claim], what: str
+) -> None:
+    assert gaps(completeness(make(evidence).load(), results)) == [
+        f"1 of 1 expected claims are not {what}: structure/facts"
+    ]
 
 
 def test_many_missing_claims_are_cut_and_counted(make: Make) -> None:
@@ -99,7 +106,9 @@ def test_without_allure_its_results_cannot_be_compared(make: Make) -> None:
 def test_a_torn_shard_is_a_gap(make: Make) -> None:
     run = make()
     (run.path / "shards" / "gw0.jsonl").write_text('{"kind": "shard", "version": 1}\n{"kind"')
-    assert gaps(completeness(run.load(), {CLAIM})) == ["shard gw0 ends in the middle of a line: its process died while it wrote"]
+    assert gaps(completeness(run.load(), {CLAIM})) == [
+        "shard gw0 ends in the middle of a line: its process died while it wrote"
+    ]
 
 
 def test_a_torn_shard_keeps_a_run_from_go_whatever_its_criteria(make: Make) -> None:
@@ -173,7 +182,9 @@ def test_a_run_that_was_changed_is_refused_with_the_name_of_the_file(make: Make,
     conclude(run, notes=["a note"])
     with (run.path / name).open("a") as file:
         file.write(" ")
-    with pytest.raises(EvidenceError, match=rf"run-1: changed since the run was sealed: {name}; do not rely on it, run again"):
+    with pytest.raises(
+        EvidenceError, match=rf"run-1: changed since the run was sealed: {name}; do not rely on it, run again"
+    ):
         verify(run)
 
 

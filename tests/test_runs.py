@@ -31,9 +31,17 @@ post-stub = "required"
 post-real = "required"
 nightly = "required"
 """
-INFO = RunInfo("run-1", "2026-11-23T10:00:00.000+00:00", FACTS, {"candidate": {"version": "2.0.0"}}, {"facts": "Planning / Facts"})
+INFO = RunInfo(
+    "run-1", "2026-11-23T10:00:00.000+00:00", FACTS, {"candidate": {"version": "2.0.0"}}, {"facts": "Planning / Facts"}
+)
 RECORDING = Recording(
-    "facts/roads", "facts", ("roads",), Request("ollama", "/api/generate", {"prompt": "x"}), Reply("y"), Provenance.SYNTHETIC, "2026-11-23"
+    "facts/roads",
+    "facts",
+    ("roads",),
+    Request("ollama", "/api/generate", {"prompt": "x"}),
+    Reply("y"),
+    Provenance.SYNTHETIC,
+    "2026-11-23",
 )
 
 
@@ -58,7 +66,9 @@ def test_a_run_is_read_back_as_it_was_written(run: RunDirectory) -> None:
 
 
 def test_a_run_is_never_overwritten(run: RunDirectory, tmp_path: Path) -> None:
-    with pytest.raises(EvidenceError, match=r"run-1: this run is there already; move it away, evidence is never overwritten"):
+    with pytest.raises(
+        EvidenceError, match=r"run-1: this run is there already; move it away, evidence is never overwritten"
+    ):
         RunDirectory.create(tmp_path / "reports", INFO, tmp_path / "criteria.toml", {})
 
 
@@ -112,7 +122,9 @@ def test_a_manifest_that_is_none_is_damage(run: RunDirectory, manifest: str) -> 
 
 
 def test_a_folder_that_is_no_run_is_said(tmp_path: Path) -> None:
-    with pytest.raises(EvidenceError, match=r"run\.json: no such file; give the folder of a run, such as reports/latest"):
+    with pytest.raises(
+        EvidenceError, match=r"run\.json: no such file; give the folder of a run, such as reports/latest"
+    ):
         RunDirectory(tmp_path).load()
 
 
@@ -140,7 +152,10 @@ def test_facts_that_are_none_are_damage(run: RunDirectory, change: Change) -> No
 
 def test_broken_json_and_broken_criteria_are_damage(run: RunDirectory) -> None:
     (run.path / "criteria.toml").write_text("version = 1\n")
-    with pytest.raises(EvidenceError, match=r"run-1: the snapshot of the criteria cannot be used: criteria\.toml: the key 'prompt' is missing"):
+    with pytest.raises(
+        EvidenceError,
+        match=r"run-1: the snapshot of the criteria cannot be used: criteria\.toml: the key 'prompt' is missing",
+    ):
         run.load()
     run.write_text("run.json", "{")
     with pytest.raises(EvidenceError, match=r"run\.json: cannot be read \(.*\); the run is damaged"):

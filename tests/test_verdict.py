@@ -62,7 +62,10 @@ def test_a_claim_whose_findings_hold_and_whose_item_ended_is_go() -> None:
         ([finding(), Gap(CLAIM, "facts/roads", "prompt moved"), ended()], "prompt moved (facts/roads)"),
         ([finding(), Gap(CLAIM, None, "no network"), ended()], "no network"),
         ([finding(), Gap(CLAIM, None, "no network"), ended(Outcome.BROKEN, "EvidenceGap: …")], "no network"),
-        ([finding(claim=Claim("structure")), ended(claim=Claim("structure"))], "no test was executed to its end for this claim"),
+        (
+            [finding(claim=Claim("structure")), ended(claim=Claim("structure"))],
+            "no test was executed to its end for this claim",
+        ),
         ([finding(claim=Claim("structure", "meta")), ended(claim=Claim("structure", "meta"))], "no test was executed"),
     ],
 )
@@ -90,7 +93,9 @@ def test_what_was_found_wrong_is_no_go_whatever_else_is_missing(evidence: list[E
 
 
 def test_a_need_that_the_target_does_not_offer_is_said_instead_of_the_missing_test() -> None:
-    claim = decided([], criterion(needs=(Ability.LIVE, Ability.FAULT, Ability.PROMPT), every_case=True, measures=[measure()]))
+    claim = decided(
+        [], criterion(needs=(Ability.LIVE, Ability.FAULT, Ability.PROMPT), every_case=True, measures=[measure()])
+    )
     assert claim.status is OPEN
     assert claim.reasons == ("the target does not offer: fault, live",)
 
@@ -130,7 +135,10 @@ def proportion(values: Sequence[float], go: str = "< 0.01") -> Decided:
     return decided([*evidence, ended()], entry)
 
 
-@pytest.mark.parametrize(("n", "failures", "status"), [(299, 0, GO), (298, 0, OPEN), (200, 0, OPEN), (600, 12, NO_GO), (300, 1, OPEN), (1, 0, OPEN)])
+@pytest.mark.parametrize(
+    ("n", "failures", "status"),
+    [(299, 0, GO), (298, 0, OPEN), (200, 0, OPEN), (600, 12, NO_GO), (300, 1, OPEN), (1, 0, OPEN)],
+)
 def test_an_error_rate_is_decided_by_its_bound(n: int, failures: int, status: Status) -> None:
     assert proportion([1.0] * failures + [0.0] * (n - failures)).status is status
 
@@ -191,7 +199,9 @@ def test_fewer_samples_than_asked_for_are_inconclusive(values: list[float]) -> N
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_nan_or_an_infinity_is_never_go(statistic: Statistic, value: float) -> None:
     values = [0.0] * 400 + [value]
-    assert measured(values, statistic=statistic, quantile=0.5 if statistic is Statistic.QUANTILE else None).status is OPEN
+    assert (
+        measured(values, statistic=statistic, quantile=0.5 if statistic is Statistic.QUANTILE else None).status is OPEN
+    )
 
 
 def test_a_sample_of_another_name_is_not_the_one_that_was_asked_for() -> None:
@@ -323,7 +333,12 @@ RECORDS: st.SearchStrategy[Evidence] = st.one_of(
     st.builds(ended, st.sampled_from(Outcome), REASONS, CLAIMS),
     st.builds(Gap, CLAIMS, CASES, REASONS),
     st.builds(
-        Sampled, CLAIMS, st.sampled_from(["errors", "other"]), st.just("share"), st.lists(st.sampled_from([0.0, 1.0]), max_size=9).map(tuple), CASES
+        Sampled,
+        CLAIMS,
+        st.sampled_from(["errors", "other"]),
+        st.just("share"),
+        st.lists(st.sampled_from([0.0, 1.0]), max_size=9).map(tuple),
+        CASES,
     ),
     st.builds(Collected, st.just(OWED)),
 )
@@ -336,7 +351,9 @@ GREEN: tuple[Evidence, ...] = tuple(
         ended(claim=claim),
     )
 )
-EVIDENCE = st.tuples(st.booleans(), st.lists(RECORDS, max_size=6)).map(lambda pair: [*(GREEN if pair[0] else ()), *pair[1]])
+EVIDENCE = st.tuples(st.booleans(), st.lists(RECORDS, max_size=6)).map(
+    lambda pair: [*(GREEN if pair[0] else ()), *pair[1]]
+)
 
 
 def test_the_green_evidence_of_the_properties_is_go() -> None:
@@ -356,7 +373,9 @@ def test_no_go_beats_inconclusive_beats_go_in_every_aggregation(evidence: list[E
 
 @quick
 @given(EVIDENCE, CLAIMS, CASES, st.booleans())
-def test_a_gap_or_a_failing_finding_never_improves_a_verdict(evidence: list[Evidence], claim: Claim, case: str | None, gap: bool) -> None:
+def test_a_gap_or_a_failing_finding_never_improves_a_verdict(
+    evidence: list[Evidence], claim: Claim, case: str | None, gap: bool
+) -> None:
     more: Evidence = Gap(claim, case, "missing") if gap else finding(False, case, "bad", claim)
     before, after = run(evidence, *ENTRIES), run([*evidence, more], *ENTRIES)
     assert after.status.rank >= before.status.rank

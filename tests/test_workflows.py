@@ -43,7 +43,12 @@ STEP_FILE: dict[str, Any] = {
 CASES: dict[str, Any] = {
     "step": "facts",
     "cases": [
-        {"id": "roads", "title": "Roads", "traits": ["ordinary"], "inputs": {"basic_idea": "Roman roads", "audience": ""}},
+        {
+            "id": "roads",
+            "title": "Roads",
+            "traits": ["ordinary"],
+            "inputs": {"basic_idea": "Roman roads", "audience": ""},
+        },
         {"id": "rivers", "inputs": {"basic_idea": "Rivers"}},
     ],
 }
@@ -56,7 +61,11 @@ class Files:
         self.root = root
         self.formats = {
             "text-out": copy.deepcopy(TEMPLATE),
-            "fields-in": {**copy.deepcopy(TEMPLATE), "id": "fields-in", "fields": {"type": "input", "schema": {"type": "object"}}},
+            "fields-in": {
+                **copy.deepcopy(TEMPLATE),
+                "id": "fields-in",
+                "fields": {"type": "input", "schema": {"type": "object"}},
+            },
         }
         self.steps = {"planning/research/facts": copy.deepcopy(STEP_FILE)}
         self.cases = {"facts": copy.deepcopy(CASES)}
@@ -124,30 +133,59 @@ STEP_PLACE = "workflows/planning/research/facts.yaml:"
 @pytest.mark.parametrize(
     ("change", "parts"),
     [
-        ({"id": "other"}, ["id: 'other' differs from the file's name", "write 'facts' or rename the file to other.yaml"]),
+        (
+            {"id": "other"},
+            ["id: 'other' differs from the file's name", "write 'facts' or rename the file to other.yaml"],
+        ),
         ({"id": "Facts!"}, ["id: 'Facts!' is not an id", "lower-case words joined by hyphens"]),
         ({"order": "first"}, ["order: 'first' is not a number"]),
         ({"order": 1.5}, ["order: 1.5 is not a whole number"]),
         ({"model": ""}, ["model: the text is empty", "write llama3.1:8b"]),
         ({"parameters": [1]}, ["parameters: [1] is a list"]),
         ({"system_prompt": " \n"}, ["system_prompt: the text is empty"]),
-        ({"input_format": "fields-on"}, ["input_format: there is no format template 'fields-on'", "did you mean 'fields-in'"]),
-        ({"input_format": "text-out"}, ["input_format: 'text-out' is an output template", "whose fields.type is input"]),
-        ({"output_format": "fields-in"}, ["output_format: 'fields-in' is an input template", "whose fields.type is output"]),
+        (
+            {"input_format": "fields-on"},
+            ["input_format: there is no format template 'fields-on'", "did you mean 'fields-in'"],
+        ),
+        (
+            {"input_format": "text-out"},
+            ["input_format: 'text-out' is an output template", "whose fields.type is input"],
+        ),
+        (
+            {"output_format": "fields-in"},
+            ["output_format: 'fields-in' is an input template", "whose fields.type is output"],
+        ),
         ({"output_field": "Facts"}, ["output_field: 'Facts' is not a field name", "joined by underscores"]),
         ({"colour": "red"}, ["colour: unknown key 'colour'", "known are"]),
         ({"inputs": "basic_idea"}, ["inputs: 'basic_idea' is a text", "write a list of mappings"]),
         ({"inputs": [{"field": "Basic", "name": "B"}]}, ["inputs[0].field: 'Basic' is not a field name"]),
-        ({"inputs": [{"field": "a", "name": "A: b"}]}, ["inputs[0].name: 'A: b' is not a display name", "without a colon"]),
+        (
+            {"inputs": [{"field": "a", "name": "A: b"}]},
+            ["inputs[0].name: 'A: b' is not a display name", "without a colon"],
+        ),
         ({"inputs": [{"field": "a", "name": "A\nb"}]}, ["name: 'A\\nb' is not a display name"]),
         ({"inputs": [{"field": "a", "name": " A"}]}, ["name: ' A' is not a display name", "outer spaces"]),
-        ({"inputs": [{"field": "a", "name": "A", "requird": True}]}, ["inputs[0].requird: unknown key", "did you mean 'required'"]),
-        ({"inputs": [{"field": "a", "name": "A", "required": "yes please"}]}, ["required: 'yes please' is not true or false"]),
-        ({"inputs": [{"field": "a", "name": "A"}, {"field": "a", "name": "B"}]}, ["inputs[1].field: 'a' stands here a second time"]),
-        ({"inputs": [{"field": "a", "name": "A"}, {"field": "b", "name": "A"}]}, ["inputs[1].name: 'A' stands here a second time"]),
+        (
+            {"inputs": [{"field": "a", "name": "A", "requird": True}]},
+            ["inputs[0].requird: unknown key", "did you mean 'required'"],
+        ),
+        (
+            {"inputs": [{"field": "a", "name": "A", "required": "yes please"}]},
+            ["required: 'yes please' is not true or false"],
+        ),
+        (
+            {"inputs": [{"field": "a", "name": "A"}, {"field": "a", "name": "B"}]},
+            ["inputs[1].field: 'a' stands here a second time"],
+        ),
+        (
+            {"inputs": [{"field": "a", "name": "A"}, {"field": "b", "name": "A"}]},
+            ["inputs[1].name: 'A' stands here a second time"],
+        ),
     ],
 )
-def test_a_wrong_step_is_refused_with_value_place_and_remedy(files: Files, change: dict[str, Any], parts: list[str]) -> None:
+def test_a_wrong_step_is_refused_with_value_place_and_remedy(
+    files: Files, change: dict[str, Any], parts: list[str]
+) -> None:
     files.steps["planning/research/facts"].update(change)
     said = files.refused()
     assert said.startswith(STEP_PLACE)
@@ -163,7 +201,9 @@ def test_a_step_without_one_of_its_keys_is_refused(files: Files, key: str) -> No
 
 def test_two_steps_of_one_id_or_one_order_are_refused(files: Files) -> None:
     files.steps["a/b/facts"] = copy.deepcopy(STEP_FILE)
-    assert "the step 'facts' is also defined in workflows/a/b/facts.yaml; give one of them another id" in files.refused()
+    assert (
+        "the step 'facts' is also defined in workflows/a/b/facts.yaml; give one of them another id" in files.refused()
+    )
     files.steps["a/b/facts"].update(id="others")
     files.steps["a/b/others"] = files.steps.pop("a/b/facts")
     (files.root / "workflows/a/b/facts.yaml").unlink()
@@ -176,14 +216,22 @@ def test_two_steps_of_one_id_or_one_order_are_refused(files: Files) -> None:
         ({"id": "text"}, ["id: 'text' differs from the file's name"]),
         ({"fields": {"type": "both", "schema": {}}}, ["fields.type: 'both' is not one of input, output"]),
         ({"fields": {"type": "output"}}, ["fields: the key 'schema' is missing"]),
-        ({"fields": {"type": "output", "schema": {"type": "strin"}}}, ["fields.schema: not a JSON Schema", "correct the schema"]),
-        ({"fields": {"type": "output", "schema": {"pattern": "("}}}, ["fields.schema: not a JSON Schema", "correct the schema"]),
+        (
+            {"fields": {"type": "output", "schema": {"type": "strin"}}},
+            ["fields.schema: not a JSON Schema", "correct the schema"],
+        ),
+        (
+            {"fields": {"type": "output", "schema": {"pattern": "("}}},
+            ["fields.schema: not a JSON Schema", "correct the schema"],
+        ),
         ({"fields": {"type": "output", "schema": {}, "size": 1}}, ["fields.size: unknown key 'size'"]),
         ({"llm_instructions": ""}, ["llm_instructions: the text is empty"]),
         ({"instructions": "x"}, ["unknown key 'instructions'", "did you mean 'llm_instructions'"]),
     ],
 )
-def test_a_wrong_template_is_refused_with_value_place_and_remedy(files: Files, change: dict[str, Any], parts: list[str]) -> None:
+def test_a_wrong_template_is_refused_with_value_place_and_remedy(
+    files: Files, change: dict[str, Any], parts: list[str]
+) -> None:
     files.formats["text-out"].update(change)
     said = files.refused()
     assert said.startswith("workflows/formats/text-out.yaml:")
@@ -197,14 +245,19 @@ def test_a_wrong_template_is_refused_with_value_place_and_remedy(files: Files, c
         ({"id": "Roads"}, ["cases 'Roads'.id: 'Roads' is not an id"]),
         ({"id": "rivers"}, ["the case 'rivers' stands here a second time", "another id"]),
         ({"traits": ["unicorn"]}, ["traits: 'unicorn' is not a trait", "did you mean 'unicode'", "known are ordinary"]),
-        ({"inputs": {"basic_idee": "x"}}, ["the step 'facts' maps no field 'basic_idee'", "did you mean 'basic_idea'", "add it to the step's inputs"]),
+        (
+            {"inputs": {"basic_idee": "x"}},
+            ["the step 'facts' maps no field 'basic_idee'", "did you mean 'basic_idea'", "add it to the step's inputs"],
+        ),
         ({"inputs": {"basic_idea": 7}}, ["inputs: basic_idea: 7 is not a text", "put it in quotes"]),
         ({"inputs": {"audience": "x"}}, ["the required field 'basic_idea' is missing or empty", "write its text"]),
         ({"inputs": {"basic_idea": " \n"}}, ["the required field 'basic_idea' is missing or empty"]),
         ({"input": {}}, ["unknown key 'input'", "did you mean 'inputs'"]),
     ],
 )
-def test_a_wrong_case_is_refused_with_value_place_and_remedy(files: Files, change: dict[str, Any], parts: list[str]) -> None:
+def test_a_wrong_case_is_refused_with_value_place_and_remedy(
+    files: Files, change: dict[str, Any], parts: list[str]
+) -> None:
     files.cases["facts"]["cases"][0].update(change)
     said = files.refused()
     assert said.startswith("cases/facts.yaml:")

@@ -28,14 +28,6 @@ writeFileSync(config.historyPath, "{}\\n", { flag: "a" });
 """
 
 
-@pytest.fixture(scope="session")
-def pinned() -> AllureGenerator:
-    """The pinned command line, installed: this suite does not pass without it."""
-    generator = AllureGenerator(REPORTS)
-    generator.install()
-    return generator
-
-
 @pytest.fixture
 def in_files(tmp_path: Path) -> Path:
     """The project's configuration, but with the report's data in files that a test can look into."""

@@ -19,7 +19,13 @@ from gonogo.stub.in_process import ModelClock, installed
 URL = "http://127.0.0.1:11434/api/generate"
 BODY: dict[str, Json] = {"model": "llama3.1:8b", "prompt": "Find facts.", "stream": False}
 RECORDING = Recording(
-    "facts/roads", "facts", ("roads",), Request("ollama", "/api/generate", BODY), Reply("Straight."), Provenance.CAPTURED, "2026-11-23"
+    "facts/roads",
+    "facts",
+    ("roads",),
+    Request("ollama", "/api/generate", BODY),
+    Reply("Straight."),
+    Provenance.CAPTURED,
+    "2026-11-23",
 )
 
 
@@ -49,7 +55,9 @@ def test_a_recorded_request_is_answered(stub: Stub) -> None:
 
 
 @pytest.mark.usefixtures("clock")
-@pytest.mark.parametrize("body", [json.dumps(BODY), json.dumps(BODY, indent=4).encode(), json.dumps(dict(reversed(BODY.items())))])
+@pytest.mark.parametrize(
+    "body", [json.dumps(BODY), json.dumps(BODY, indent=4).encode(), json.dumps(dict(reversed(BODY.items())))]
+)
 def test_the_form_in_which_a_body_is_sent_does_not_matter(body: str | bytes) -> None:
     assert requests.post(URL, data=body, timeout=5).json()["response"] == "Straight."
 
@@ -81,7 +89,9 @@ def test_a_scripted_reply_is_answered(stub: Stub) -> None:
         (LlmFault.TRUNCATED, requests.exceptions.ChunkedEncodingError),
     ],
 )
-def test_a_fault_of_the_transport_is_the_error_that_requests_raises(stub: Stub, fault: LlmFault, error: type[Exception]) -> None:
+def test_a_fault_of_the_transport_is_the_error_that_requests_raises(
+    stub: Stub, fault: LlmFault, error: type[Exception]
+) -> None:
     stub.expect(fault=fault)
     with pytest.raises(error):
         ask()
@@ -133,7 +143,9 @@ def test_every_fault_lasts_until_another_is_set(stub: Stub, fault: LlmFault) -> 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
 def test_a_call_to_anything_else_does_not_leave_the_process(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
     monkeypatch.setattr(socket, "create_connection", None)
-    with pytest.raises(requests.exceptions.ConnectionError, match=rf"gonogo knows no model at {method} http://192\.0\.2\.1/collect"):
+    with pytest.raises(
+        requests.exceptions.ConnectionError, match=rf"gonogo knows no model at {method} http://192\.0\.2\.1/collect"
+    ):
         requests.request(method, "http://192.0.2.1/collect", timeout=5)
 
 

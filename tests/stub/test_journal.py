@@ -14,7 +14,9 @@ from gonogo.stub import Exchange, LlmFault, Script, Stub
 PROMPT = "CONTEXT:\nYou research.\n\nTASK:\nFind facts."
 BODY: dict[str, Json] = {"model": "llama3.1:8b", "prompt": PROMPT, "stream": False}
 REQUEST = Request("ollama", "/api/generate", BODY)
-RECORDING = Recording("facts/roads", "facts", ("roads",), REQUEST, Reply("Straight."), Provenance.CAPTURED, "2026-11-23")
+RECORDING = Recording(
+    "facts/roads", "facts", ("roads",), REQUEST, Reply("Straight."), Provenance.CAPTURED, "2026-11-23"
+)
 MOVED = replace(REQUEST, body={**BODY, "prompt": PROMPT.replace("facts", "ten facts")})
 
 
@@ -67,14 +69,36 @@ def test_a_script_stands_in_front_of_the_recordings(stub: Stub) -> None:
 @pytest.mark.parametrize(
     ("script", "request_", "reason"),
     [
-        (Script(Reply("x"), "llama3.1:70b"), REQUEST, "the script expects the model 'llama3.1:70b', the request names 'llama3.1:8b'"),
-        (Script(Reply("x"), "llama3.1:8b", PROMPT + " "), REQUEST, f"the script expects another prompt ({len(PROMPT) + 1} characters, sent were {len(PROMPT)})"),
-        (Script(Reply("x"), None), Request("ollama", "/api/generate", {"model": "m"}), "the body is not formed as /api/generate asks"),
-        (Script(Reply("x"), "m"), Request("ollama", "/api/chat", {"model": "m", "messages": 3}), "the body is not formed as /api/chat asks"),
-        (Script(Reply("x"), "m"), Request("ollama", "/api/chat", {"prompt": "x"}), "the script expects the model 'm', the request names None"),
+        (
+            Script(Reply("x"), "llama3.1:70b"),
+            REQUEST,
+            "the script expects the model 'llama3.1:70b', the request names 'llama3.1:8b'",
+        ),
+        (
+            Script(Reply("x"), "llama3.1:8b", PROMPT + " "),
+            REQUEST,
+            f"the script expects another prompt ({len(PROMPT) + 1} characters, sent were {len(PROMPT)})",
+        ),
+        (
+            Script(Reply("x"), None),
+            Request("ollama", "/api/generate", {"model": "m"}),
+            "the body is not formed as /api/generate asks",
+        ),
+        (
+            Script(Reply("x"), "m"),
+            Request("ollama", "/api/chat", {"model": "m", "messages": 3}),
+            "the body is not formed as /api/chat asks",
+        ),
+        (
+            Script(Reply("x"), "m"),
+            Request("ollama", "/api/chat", {"prompt": "x"}),
+            "the script expects the model 'm', the request names None",
+        ),
     ],
 )
-def test_a_request_that_a_script_does_not_expect_is_a_miss(stub: Stub, script: Script, request_: Request, reason: str) -> None:
+def test_a_request_that_a_script_does_not_expect_is_a_miss(
+    stub: Stub, script: Script, request_: Request, reason: str
+) -> None:
     stub.expect(script=script)
     assert stub.answer(request_).status == 404
     assert stub.journal == [Exchange(request_, None, None, reason)]
@@ -100,6 +124,8 @@ def test_every_fault_stands_in_the_journal(stub: Stub, fault: LlmFault) -> None:
     assert stub.journal == [Exchange(REQUEST, fault.value, None)]
 
 
-@pytest.mark.parametrize("exchange", [Exchange(REQUEST, "facts/roads", "Straight."), Exchange(MOVED, None, None, "nearest is x")])
+@pytest.mark.parametrize(
+    "exchange", [Exchange(REQUEST, "facts/roads", "Straight."), Exchange(MOVED, None, None, "nearest is x")]
+)
 def test_an_exchange_survives_the_wire(exchange: Exchange) -> None:
     assert Exchange.from_json(json.loads(json.dumps(exchange.as_json()))) == exchange

@@ -39,7 +39,11 @@ def test_any_other_call_is_none(url: str, body: bytes) -> None:
     ("operation", "body", "prompt"),
     [
         ("/api/generate", {"prompt": "Go."}, Prompt.of("Go.")),
-        ("/api/generate", {"prompt": "Go.", "system": "You."}, Prompt((Message("system", "You."), Message("user", "Go.")))),
+        (
+            "/api/generate",
+            {"prompt": "Go.", "system": "You."},
+            Prompt((Message("system", "You."), Message("user", "Go."))),
+        ),
         ("/api/generate", {"prompt": "Go.", "system": ""}, Prompt.of("Go.")),
         ("/api/chat", {"messages": MESSAGES}, Prompt((Message("system", "You."), Message("user", "Go.")))),
         ("/v1/chat/completions", {"messages": MESSAGES}, Prompt((Message("system", "You."), Message("user", "Go.")))),
@@ -50,7 +54,9 @@ def test_any_other_call_is_none(url: str, body: bytes) -> None:
         ("/api/other", {}, None),
     ],
 )
-def test_the_prompt_of_a_request_is_what_the_model_receives(operation: str, body: dict[str, object], prompt: Prompt | None) -> None:
+def test_the_prompt_of_a_request_is_what_the_model_receives(
+    operation: str, body: dict[str, object], prompt: Prompt | None
+) -> None:
     assert prompt_of(Request("ollama", operation, body)) == prompt  # type: ignore[arg-type]  # plain data
 
 

@@ -39,7 +39,9 @@ def _forget_adapter(monkeypatch: pytest.MonkeyPatch) -> None:
         (".relative:function", ["TypeError"]),
     ],
 )
-def test_an_adapter_that_cannot_be_loaded_is_said_with_the_remedy(tmp_path: Path, reference: str, parts: list[str]) -> None:
+def test_an_adapter_that_cannot_be_loaded_is_said_with_the_remedy(
+    tmp_path: Path, reference: str, parts: list[str]
+) -> None:
     write_release(tmp_path)
     (tmp_path / "bad.py").write_text("def function(:\n")
     reference = f"{tmp_path}/{reference}" if ".py" in reference else reference
@@ -47,7 +49,9 @@ def test_an_adapter_that_cannot_be_loaded_is_said_with_the_remedy(tmp_path: Path
         load_factory(reference)
     said = str(caught.value)
     assert said.startswith(f"the adapter {reference!r} cannot be loaded (")
-    assert said.endswith("write 'file.py:function' or 'package.module:function', and see that its imports are installed")
+    assert said.endswith(
+        "write 'file.py:function' or 'package.module:function', and see that its imports are installed"
+    )
     for part in parts:
         assert part in said
 
@@ -60,7 +64,9 @@ def test_an_adapter_is_loaded_from_a_file_or_a_package(tmp_path: Path) -> None:
 
 def test_an_adapter_that_is_no_function_is_refused(tmp_path: Path) -> None:
     write_release(tmp_path)
-    with pytest.raises(TargetError, match=r"adapter\.py:number' is 3; it must be a function that takes a WorkerContext"):
+    with pytest.raises(
+        TargetError, match=r"adapter\.py:number' is 3; it must be a function that takes a WorkerContext"
+    ):
         load_factory(f"{tmp_path}/adapter.py:number")
 
 
@@ -80,7 +86,9 @@ def seam(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 @pytest.mark.parametrize("fault", list(ConstructorFault))
 @pytest.mark.parametrize("name", ["build", "plain"])
-def test_every_fault_changes_the_seam_and_leaves_it_as_it_was(seam: ModuleType, fault: ConstructorFault, name: str) -> None:
+def test_every_fault_changes_the_seam_and_leaves_it_as_it_was(
+    seam: ModuleType, fault: ConstructorFault, name: str
+) -> None:
     def outcome() -> object:
         try:
             found: Any = getattr(seam, name)()
@@ -96,14 +104,17 @@ def test_every_fault_changes_the_seam_and_leaves_it_as_it_was(seam: ModuleType, 
         assert isinstance(found, tuple)
         assert found[1], "what must not leak has to be in the exception"
     else:
-        assert found == {
-            ConstructorFault.GONE: ("AttributeError", False),
-            ConstructorFault.RETURNS_NONE: None,
-            ConstructorFault.RETURNS_NOTHING: "",
-            ConstructorFault.RETURNS_OTHER: {"prompt": SECRET},
-            ConstructorFault.RETURNS_HALF: "a whole",
-            ConstructorFault.RETURNS_NO_SECTIONS: SECRET,
-        }[fault]
+        assert (
+            found
+            == {
+                ConstructorFault.GONE: ("AttributeError", False),
+                ConstructorFault.RETURNS_NONE: None,
+                ConstructorFault.RETURNS_NOTHING: "",
+                ConstructorFault.RETURNS_OTHER: {"prompt": SECRET},
+                ConstructorFault.RETURNS_HALF: "a whole",
+                ConstructorFault.RETURNS_NO_SECTIONS: SECRET,
+            }[fault]
+        )
 
 
 def test_no_fault_changes_nothing() -> None:
@@ -121,7 +132,9 @@ def test_the_seam_is_whole_again_also_when_the_block_fails(seam: ModuleType) -> 
 @pytest.mark.parametrize("reference", [None, "", "json", "json:gone", "no.such:thing", ".relative:x"])
 def test_a_seam_that_leads_nowhere_is_said_with_the_remedy(reference: str | None) -> None:
     with (
-        pytest.raises(TargetError, match=r"the adapter's seam .* leads nowhere \(.*\); write 'package\.module:function'"),
+        pytest.raises(
+            TargetError, match=r"the adapter's seam .* leads nowhere \(.*\); write 'package\.module:function'"
+        ),
         broken_constructor(reference, ConstructorFault.GONE),
     ):
         pass
@@ -183,7 +196,9 @@ def test_a_previous_release_is_taken_from_a_whole_tree_or_laid_over(tmp_path: Pa
     assert part is not None
     assert (whole.tree, whole.overlay) == (tmp_path / "whole", None)
     assert (part.tree, part.overlay) == (tmp_path / "tree", tmp_path / "part")
-    with pytest.raises(DefinitionError, match=r"--gonogo-baseline .*gone: no such folder; give the folder that holds smallapp"):
+    with pytest.raises(
+        DefinitionError, match=r"--gonogo-baseline .*gone: no such folder; give the folder that holds smallapp"
+    ):
         project.with_baseline(tmp_path / "gone")
 
 

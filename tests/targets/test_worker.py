@@ -44,7 +44,9 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReleaseWorker]:
 @pytest.fixture(scope="module")
 def function(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReleaseWorker]:
     """A function alone, with everything set that can be set for a process."""
-    release = write_release(tmp_path_factory.mktemp("function"), network=("127.0.0.1",), frozen_at="2026-01-31T09:00:00+00:00")
+    release = write_release(
+        tmp_path_factory.mktemp("function"), network=("127.0.0.1",), frozen_at="2026-01-31T09:00:00+00:00"
+    )
     with ReleaseWorker(release, [STEP], environment={"PYTHONHASHSEED": "17", "TZ": "Asia/Tokyo"}) as worker:
         yield worker
 
@@ -53,8 +55,12 @@ def function(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReleaseWorker
 def open_worker(tmp_path: Path) -> Iterator[Callable[..., ReleaseWorker]]:
     workers: list[ReleaseWorker] = []
 
-    def make(adapter: str = "function", timeout: float = 30.0, environment: dict[str, str] | None = None, **changes: object) -> ReleaseWorker:
-        workers.append(ReleaseWorker(write_release(tmp_path, adapter, **changes), [STEP], timeout=timeout, environment=environment))
+    def make(
+        adapter: str = "function", timeout: float = 30.0, environment: dict[str, str] | None = None, **changes: object
+    ) -> ReleaseWorker:
+        workers.append(
+            ReleaseWorker(write_release(tmp_path, adapter, **changes), [STEP], timeout=timeout, environment=environment)
+        )
         return workers[-1]
 
     yield make
@@ -98,7 +104,10 @@ def test_a_release_that_exits_is_the_products_error(open_worker: Callable[..., R
 def test_a_worker_that_dies_is_said_with_its_status_and_last_lines(open_worker: Callable[..., ReleaseWorker]) -> None:
     worker = open_worker()
     built(worker, "print")
-    with pytest.raises(WorkerDied, match=r"release 2\.0\.0: the worker ended with status 7 before it answered; its last lines: .*to standard error"):
+    with pytest.raises(
+        WorkerDied,
+        match=r"release 2\.0\.0: the worker ended with status 7 before it answered; its last lines: .*to standard error",
+    ):
         worker.construct([wish("exit")])
     with pytest.raises(WorkerDied):
         worker.construct([wish("roads")])
@@ -107,7 +116,9 @@ def test_a_worker_that_dies_is_said_with_its_status_and_last_lines(open_worker: 
 def test_a_worker_that_hangs_is_stopped(open_worker: Callable[..., ReleaseWorker]) -> None:
     worker = open_worker(timeout=5.0)
     worker._timeout = 0.3  # the start may take longer
-    with pytest.raises(TargetError, match=r"no answer within 0\.3 s; the worker was stopped\. Look for an endless loop or a lock"):
+    with pytest.raises(
+        TargetError, match=r"no answer within 0\.3 s; the worker was stopped\. Look for an endless loop or a lock"
+    ):
         worker.construct([wish("hang")])
     with pytest.raises(WorkerDied):
         worker.construct([wish("roads")])
@@ -128,7 +139,9 @@ def test_no_other_way_out_of_the_process_is_open(shared: ReleaseWorker, text: st
 
 
 @pytest.mark.parametrize("ask", ["describe", "time"])
-def test_a_connection_is_refused_by_name_whatever_was_asked(open_worker: Callable[..., ReleaseWorker], ask: str) -> None:
+def test_a_connection_is_refused_by_name_whatever_was_asked(
+    open_worker: Callable[..., ReleaseWorker], ask: str
+) -> None:
     worker = open_worker("whole", options={"connects": True})
     with pytest.raises(OutboundConnection):
         worker.describe() if ask == "describe" else worker.time_construct(wish("connect"))
@@ -139,11 +152,15 @@ def test_a_connection_while_the_release_starts_is_refused_too(open_worker: Calla
         open_worker("quietly_connecting")
 
 
+def test_the_process_has_its_own_time_zone(open_worker: Callable[..., ReleaseWorker]) -> None:
+    assert built(open_worker(environment={"TZ": "Asia/Tokyo"}), "environment").text.endswith(" Asia/Tokyo")
+
+
 def test_hosts_that_are_allowed_can_be_reached(function: ReleaseWorker) -> None:
     assert built(function, "allowed").text.endswith("allowed")
 
 
-def test_the_process_has_its_own_environment(function: ReleaseWorker) -> None:
+def test_the_process_has_its_own_environment_also_with_a_frozen_clock(function: ReleaseWorker) -> None:
     assert built(function, "environment").text == "17 Asia/Tokyo"
 
 
@@ -158,12 +175,16 @@ def test_text_that_no_encoding_takes_survives_the_pipe(shared: ReleaseWorker) ->
 
 
 def test_a_release_that_raises_while_it_starts_is_the_products_error(open_worker: Callable[..., ReleaseWorker]) -> None:
-    with pytest.raises(ProductError, match=r"release 2\.0\.0: release 2\.0\.0 does not start: RuntimeError: no database"):
+    with pytest.raises(
+        ProductError, match=r"release 2\.0\.0: release 2\.0\.0 does not start: RuntimeError: no database"
+    ):
         open_worker("broken")
 
 
 def test_an_adapter_that_cannot_be_loaded_is_the_tools_error(open_worker: Callable[..., ReleaseWorker]) -> None:
-    with pytest.raises(TargetError, match=r"release 2\.0\.0: the adapter '.*adapter\.py:gone' cannot be loaded \(AttributeError") as caught:
+    with pytest.raises(
+        TargetError, match=r"release 2\.0\.0: the adapter '.*adapter\.py:gone' cannot be loaded \(AttributeError"
+    ) as caught:
         open_worker("gone")
     assert not isinstance(caught.value, WorkerDied)
 
@@ -173,7 +194,10 @@ def test_a_package_that_comes_from_elsewhere_is_refused(
 ) -> None:
     other = tmp_path_factory.mktemp("other")
     write_release(other)
-    with pytest.raises(TargetError, match=r"the package 'smallapp' was loaded from .*other0/smallapp/__init__\.py, not from the release in") as caught:
+    with pytest.raises(
+        TargetError,
+        match=r"the package 'smallapp' was loaded from .*other0/smallapp/__init__\.py, not from the release in",
+    ) as caught:
         open_worker("elsewhere", options={"elsewhere": str(other)})
     assert "Import it inside the adapter's function and nowhere earlier" in str(caught.value)
 
@@ -202,7 +226,9 @@ def test_recordings_are_found_from_wherever_they_are_named(tmp_path: Path, monke
 
 
 def test_a_prompt_that_moved_is_a_missing_reply_whatever_the_application_made_of_it(shared: ReleaseWorker) -> None:
-    with pytest.raises(MissingReply, match=r"nearest is facts/roads\n(.*\n)+.*\+prompt: candidate: Find facts\. rivers"):
+    with pytest.raises(
+        MissingReply, match=r"nearest is facts/roads\n(.*\n)+.*\+prompt: candidate: Find facts\. rivers"
+    ):
         shared.run(wish("rivers"))
 
 
@@ -227,12 +253,16 @@ def test_every_fault_of_the_model_reaches_the_release(shared: ReleaseWorker, fau
 
 
 def test_an_exception_that_the_release_lets_through_is_the_products_error(shared: ReleaseWorker) -> None:
-    with pytest.raises(ProductError, match="facts/run-raises: the release let an exception through: OSError: disk full"):
+    with pytest.raises(
+        ProductError, match="facts/run-raises: the release let an exception through: OSError: disk full"
+    ):
         shared.run(wish("run raises"), script=SCRIPT)
 
 
 @pytest.mark.parametrize("fault", list(ConstructorFault))
-def test_every_fault_of_the_constructor_is_planted_and_taken_out_again(shared: ReleaseWorker, fault: ConstructorFault) -> None:
+def test_every_fault_of_the_constructor_is_planted_and_taken_out_again(
+    shared: ReleaseWorker, fault: ConstructorFault
+) -> None:
     ran = shared.run(wish("roads"), script=SCRIPT, constructor=fault)
     expected = {
         ConstructorFault.VALUE_ERROR: "ValueError",
@@ -271,9 +301,13 @@ def test_constructions_and_runs_are_timed_inside(shared: ReleaseWorker) -> None:
 
 
 def test_a_timed_run_that_was_not_answered_as_scripted_is_no_measurement(shared: ReleaseWorker) -> None:
-    with pytest.raises(TargetError, match=r"the timed run of facts/roads was not answered as scripted: \[.*another prompt"):
+    with pytest.raises(
+        TargetError, match=r"the timed run of facts/roads was not answered as scripted: \[.*another prompt"
+    ):
         shared.time_run(wish("roads"), replace(SCRIPT, prompt="x"))
-    with pytest.raises(TargetError, match=r"the timed run of facts/no-request was not answered as scripted: no request was sent"):
+    with pytest.raises(
+        TargetError, match=r"the timed run of facts/no-request was not answered as scripted: no request was sent"
+    ):
         shared.time_run(wish("no request"), SCRIPT)
 
 
@@ -298,5 +332,3 @@ def test_a_closed_worker_has_ended_and_may_be_closed_again(tmp_path: Path) -> No
     assert worker._process.returncode == 0
     with pytest.raises(GonogoError):
         worker.describe()
-
-

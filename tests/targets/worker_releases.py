@@ -24,7 +24,7 @@ STEP = Step(
 )
 
 # the package of the release: its constructor is the seam in which faults are planted
-PACKAGE = '''
+PACKAGE = """
 import os, socket, sys, threading, time
 from dataclasses import dataclass
 
@@ -78,7 +78,7 @@ def construct_prompt(step, inputs):
     if wish == "surrogate":
         return Constructed("half \\ud83d")
     return Constructed(f"{MARK}: {step.task_prompt} {wish}")
-'''
+"""
 
 ADAPTER = '''
 from gonogo.model import Ability, Prompt

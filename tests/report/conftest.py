@@ -1,0 +1,27 @@
+"""What the tests of the reports share."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from gonogo.report.html import AllureGenerator
+from sample_run import MakeRun, make
+
+REPORTS = Path(__file__).parents[2] / "reports"
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> MakeRun:
+    """Make a judged run of evidence."""
+    return partial(make, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def pinned() -> AllureGenerator:
+    """The pinned command line, installed: these tests do not pass without it."""
+    generator = AllureGenerator(REPORTS)
+    generator.install()
+    return generator

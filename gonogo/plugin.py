@@ -201,7 +201,7 @@ class Leader:
         interrupted = exitstatus == pytest.ExitCode.INTERRUPTED
         if self._measured and not interrupted:
             self._say(f"gonogo: measuring {len(self._measured)} claims, one after the other, in a process of their own")
-            self._rundown.measure(self._measured, self._pytest_arguments())
+            self._rundown.measure(self._measured, self._pytest_arguments(), self._config.rootpath)
         verdict = self._rundown.judge(Path(self._config.option.allure_report_dir) if self._allure_is_on() else None)
         if not interrupted:
             session.exitstatus = exit_status(verdict.status)

@@ -95,8 +95,8 @@ class Rundown:
         against = f" against {versions['baseline']}" if "baseline" in versions else ""
         return f"gonogo: phase {self.phase.value}, release {versions['candidate']}{against}, run {self.info.id}"
 
-    def measure(self, items: Sequence[str], arguments: Sequence[str]) -> None:
-        """Run the measured items in one serial pytest process that adds its shard to this run.
+    def measure(self, items: Sequence[str], arguments: Sequence[str], root: Path) -> None:
+        """Run the measured items in one serial pytest process, in ``root``, that adds its shard to this run.
 
         A process that breaks leaves its claims without evidence, and a note says why.
         """
@@ -119,6 +119,7 @@ class Rundown:
             try:
                 done = subprocess.run(
                     command,
+                    cwd=root,  # items are named from there, wherever pytest was started
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,

@@ -68,7 +68,10 @@ def test_every_option_of_a_criterion_is_read(tmp_path: Path) -> None:
 
 
 def test_a_grammar_of_another_team_is_read(tmp_path: Path) -> None:
-    other = '[prompt]\nsections = ["Role", "Work"]\ninputs = "Work"\nheading = "## {section}"\nseparator = " = "\ncontinuation = "| "\nplaceholder = "\\\\{(?P<field>\\\\w+)\\\\}"\n'
+    other = (
+        '[prompt]\nsections = ["Role", "Work"]\ninputs = "Work"\nheading = "## {section}"\nseparator = " = "\n'
+        'continuation = "| "\nplaceholder = "\\\\{(?P<field>\\\\w+)\\\\}"\n'
+    )
     grammar = load(tmp_path, f"version = 1\n{other}{ENTRY}").grammar
     assert grammar.heading_of("Work") == "## Work"
     assert grammar.references("a {one} b") == ("one",)
@@ -246,3 +249,25 @@ def test_a_parameter_that_every_comparison_would_pass_is_no_number(tmp_path: Pat
         criterion.number("limit")
     with pytest.raises(DefinitionError, match=r"parameters\.limit"):
         criterion.integer("limit")
+
+
+def test_the_measure_of_a_sample_is_found_by_its_name(tmp_path: Path) -> None:
+    [criterion] = load(tmp_path).criteria
+    assert criterion.measure("construction") is criterion.measures[0]
+    with pytest.raises(
+        DefinitionError, match=r"'construction-time' has no measure of the sample 'growth'; add it, its suite asks"
+    ):
+        criterion.measure("growth")
+
+
+@pytest.mark.parametrize(
+    ("values", "is_open"),
+    [([0.0005] * 298, True), ([0.0005] * 299, False), ([0.002] * 299, False), ([0.0005] * 297 + [0.002] * 2, True)],
+)
+def test_a_sample_is_open_until_more_of_it_could_not_tell(tmp_path: Path, values: list[float], is_open: bool) -> None:
+    assert load(tmp_path).criteria[0].measures[0].is_open(values) is is_open
+
+
+def test_a_sample_below_the_minimum_is_open(tmp_path: Path) -> None:
+    text = WHOLE.replace('unit = "s"', 'unit = "s"\nminimum = 400')
+    assert load(tmp_path, text).criteria[0].measures[0].is_open([0.0005] * 399)

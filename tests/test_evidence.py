@@ -189,5 +189,5 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
 
 def test_records_are_sorted_by_claim_in_the_order_they_came() -> None:
     other = Claim("other")
-    records = [finding(), ended(claim=other), Collected((CLAIM,)), sample(1.0)]
+    records: list[Evidence] = [finding(), ended(claim=other), Collected((CLAIM,)), sample(1.0)]
     assert by_claim(records) == {CLAIM: [finding(), sample(1.0)], other: [ended(claim=other)]}

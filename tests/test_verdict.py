@@ -112,7 +112,7 @@ def test_a_case_without_evidence_is_inconclusive_where_every_case_is_asked() -> 
 def test_every_case_of_a_claim_about_the_whole_means_the_cases_of_all_steps() -> None:
     whole = Claim("structure")
     facts = replace(FACTS, steps=("facts", "meta"), cases={"facts": ("roads",), "meta": ("a", "b", "c", "d")})
-    evidence = [finding(claim=whole), ended(claim=whole)]
+    evidence: list[Evidence] = [finding(claim=whole), ended(claim=whole)]
     [claim] = run(evidence, criterion(scopes=(Scope.RUN,), every_case=True), facts=facts).claims
     assert claim.reasons == ("no evidence for meta/a, meta/b, meta/c and 1 more",)
 
@@ -216,7 +216,7 @@ def test_a_sample_in_another_unit_is_not_the_one_that_was_asked_for() -> None:
 def test_a_sample_without_a_value_is_no_evidence() -> None:
     assert decided([sample(), ended()]).status is OPEN
     covered = criterion(every_case=True)
-    evidence = [finding(), sample(case="facts/rivers"), ended()]
+    evidence: list[Evidence] = [finding(), sample(case="facts/rivers"), ended()]
     assert decided(evidence, covered).status is OPEN
 
 
@@ -240,7 +240,7 @@ def test_measures_of_a_step_and_of_the_whole_take_their_own_samples() -> None:
         measures=[measure(go="< 1"), measure("total", go="< 10", scope=Scope.RUN)],
     )
     whole = Claim("structure")
-    evidence = [sample(0.5), ended(), sample(9.0, name="total", claim=whole), ended(claim=whole)]
+    evidence: list[Evidence] = [sample(0.5), ended(), sample(9.0, name="total", claim=whole), ended(claim=whole)]
     verdict = run(evidence, both)
     assert verdict.status is GO
     assert [[bound["sample"] for bound in claim.bounds] for claim in verdict.claims] == [["seconds"], ["total"]]
@@ -262,7 +262,7 @@ def test_long_lists_of_reasons_are_cut_and_counted() -> None:
 def test_the_worst_claim_decides_a_criterion_and_the_worst_required_criterion_the_run() -> None:
     other = Claim("mapping", "facts")
     entries = criterion("structure"), criterion("mapping")
-    good = [finding(), ended()]
+    good: list[Evidence] = [finding(), ended()]
     verdict = run([*good, finding(False, claim=other), ended(claim=other)], *entries)
     assert verdict.status is NO_GO
     assert verdict.reasons == ("mapping is NO-GO",)
@@ -342,15 +342,11 @@ RECORDS: st.SearchStrategy[Evidence] = st.one_of(
     ),
     st.builds(Collected, st.just(OWED)),
 )
-GREEN: tuple[Evidence, ...] = tuple(
-    record
-    for claim in OWED
-    for record in (
-        *(finding(case=f"facts/{case}", claim=claim) for case in ("roads", "rivers")),
-        *(sample(0.0, name="errors", unit="share", case=f"facts/c{i}", claim=claim) for i in range(10)),
-        ended(claim=claim),
-    )
-)
+GREEN: list[Evidence] = []
+for owed in OWED:
+    GREEN.extend(finding(case=f"facts/{case}", claim=owed) for case in ("roads", "rivers"))
+    GREEN.extend(sample(0.0, name="errors", unit="share", case=f"facts/c{i}", claim=owed) for i in range(10))
+    GREEN.append(ended(claim=owed))
 EVIDENCE = st.tuples(st.booleans(), st.lists(RECORDS, max_size=6)).map(
     lambda pair: [*(GREEN if pair[0] else ()), *pair[1]]
 )

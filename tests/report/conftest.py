@@ -6,9 +6,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from sample_run import MakeRun, make
 
 from gonogo.report.html import AllureGenerator
-from sample_run import MakeRun, make
 
 REPORTS = Path(__file__).parents[2] / "reports"
 

@@ -154,7 +154,7 @@ def make(
     info = RunInfo(
         id=f"20261123T07000{number}.000Z-pre",
         started=f"2026-11-23T07:00:0{number}.000+00:00",
-        facts=Facts(Phase.PRE, STEPS, {step: ("one", "two") for step in STEPS}, frozenset(abilities), synthetic=True),
+        facts=Facts(Phase.PRE, STEPS, dict.fromkeys(STEPS, ("one", "two")), frozenset(abilities), synthetic=True),
         releases={"candidate": {"version": "2.0.0", "python": "3.12.9"}, "baseline": {"version": "1.9.0"}},
         titles={step: f"Planning / Idea / {step}" for step in STEPS},
     )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from sample_run import MakeRun, good_evidence, write_item
+
 from gonogo.model import Claim
 from gonogo.report.allure import claims_in, item_labels
-from sample_run import MakeRun, good_evidence, write_item
 
 
 def test_an_item_stands_under_its_group_and_criterion_and_names_run_and_claim(make_run: MakeRun) -> None:

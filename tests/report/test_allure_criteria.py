@@ -8,10 +8,10 @@ import json
 import re
 
 import pytest
-
-from gonogo.model import Ability, Claim, Ended, Evidence, Finding, Gap, Judged, Outcome
-from gonogo.report.allure import claims_in, write_criteria
 from sample_run import CRITERIA, STEPS, MakeRun, good_evidence, labels, with_samples, without, write_item
+
+from gonogo.model import Claim, Ended, Evidence, Finding, Gap, Judged, Outcome
+from gonogo.report.allure import claims_in, write_criteria
 
 HOSTILE = (
     "<img src=x onerror=alert(1)> [x](javascript:alert(1)) ![p](http://y/p.png) **b** | `c` \x1b[31m \ud800 \u202e"

@@ -7,13 +7,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+from sample_run import MakeRun, good_evidence, write_item
 
 from gonogo.errors import EvidenceError, ReportError
 from gonogo.model import Claim
 from gonogo.report.generate import generate_html
 from gonogo.report.html import AllureGenerator
 from gonogo.runs import RunDirectory
-from sample_run import MakeRun, good_evidence, write_item
 
 # Like Allure: one line of history per call, which holds the labels of every result.
 CLI = """

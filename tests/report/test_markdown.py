@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
+from sample_run import CRITERIA, STEPS, MakeRun, good_evidence, without
 
 from gonogo.model import Claim, Finding, Judged
 from gonogo.report.markdown import as_markdown, cell, coverage_grid, table
-from sample_run import CRITERIA, STEPS, MakeRun, good_evidence, without
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ from dataclasses import replace
 
 import pytest
 from matplotlib import image
+from sample_run import MakeRun, SampleRun, good_evidence, with_samples, without
 
 from gonogo.model import Claim, CriterionVerdict, Sampled
 from gonogo.report.plots import coverage_plot, criterion_plot
-from sample_run import MakeRun, SampleRun, good_evidence, with_samples, without
 
 
 def plot(run: SampleRun, criterion: str) -> bytes | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sample_run import CRITERIA, MakeRun, good_evidence, with_samples, without
 
 from gonogo.model import Claim, Finding, Gap, Judged
 from gonogo.report.terminal import render
-from sample_run import CRITERIA, MakeRun, good_evidence, with_samples, without
 
 RUN = Path("/srv/reports/runs/20261123T070001.000Z-pre")
 

@@ -59,7 +59,7 @@ def test_an_adapter_that_cannot_be_loaded_is_said_with_the_remedy(
 def test_an_adapter_is_loaded_from_a_file_or_a_package(tmp_path: Path) -> None:
     write_release(tmp_path)
     assert load_factory(f"{tmp_path}/adapter.py:function").__name__ == "function"
-    assert load_factory("gonogo.targets.constructor:FunctionAdapter") is FunctionAdapter
+    assert load_factory("gonogo.targets.constructor:FunctionAdapter").__name__ == FunctionAdapter.__name__
 
 
 def test_an_adapter_that_is_no_function_is_refused(tmp_path: Path) -> None:

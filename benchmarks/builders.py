@@ -1,7 +1,8 @@
 """The same prompt built in four ways from the same step: the constructor, Jinja2 twice, LangChain; and Jinja2 bare.
 
 Every way is prepared for a step beforehand, outside the timing: templates are compiled, the constructor has its plan.
-None of the rivals validates anything; the constructor does.
+None of the rivals validates anything; the constructor does. A rival does not even look at the step it is called with:
+its template was made for that step. The constructor finds its plan by the step, as the application calls it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from app.workflow.scripts.prompt_constructor import construct_prompt, escape
 
 __all__ = ["BARE", "BUILDERS", "CONSTRUCTOR", "Build", "prepare"]
 
-Build = Callable[[Mapping[str, str]], str]
+Build = Callable[[Step, Mapping[str, str]], str]
 CONSTRUCTOR = "constructor"
 BARE = "Jinja2, bare"
 
@@ -38,7 +39,7 @@ def _template(template: FormatTemplate | None) -> FormatTemplate:
 
 
 def _constructor(step: Step) -> Build:
-    return lambda inputs: construct_prompt(step, inputs).text
+    return lambda step, inputs: construct_prompt(step, inputs).text
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class _Jinja:
         template = self.compiled(self.text(step, head) + entry + self.text(step, tail))
         names = [(item.name, item.field) for item in step.inputs]
 
-        def build(inputs: Mapping[str, str]) -> str:
+        def build(_: Step, inputs: Mapping[str, str]) -> str:
             entries = [(name, inputs[field]) for name, field in names if inputs[field].strip()]
             return template.render(inputs, entries=entries)
 
@@ -77,7 +78,7 @@ class _Jinja:
         head, tail = _head_and_tail(step)
         entries = "".join(f"\n\n{item.name}: {{{{ {item.field}{self.neutral} }}}}" for item in step.inputs)
         template = self.compiled(self.text(step, head) + entries + self.text(step, tail))
-        return template.render
+        return lambda _, inputs: template.render(inputs)
 
 
 def _langchain(step: Step) -> Build:
@@ -89,7 +90,7 @@ def _langchain(step: Step) -> Build:
     fields = [item.field for item in step.inputs]
     template = PromptTemplate(template=head + entries + tail, input_variables=fields)
 
-    def build(inputs: Mapping[str, str]) -> str:
+    def build(_: Step, inputs: Mapping[str, str]) -> str:
         return template.format(**{field: escape(inputs[field]) for field in fields})
 
     return build
@@ -107,5 +108,5 @@ BUILDERS: Mapping[str, Callable[[Step], Build]] = {
 def prepare(name: str, step: Step) -> Build:
     """One of ``BUILDERS`` for a step, used once so that nothing is left to be prepared."""
     build = BUILDERS[name](step)
-    build({item.field: "x" for item in step.inputs})
+    build(step, {item.field: "x" for item in step.inputs})
     return build

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from app.workflow.definitions import InputField, Step
 from app.workflow.loader import load_workflow
 
-__all__ = ["SIZES", "VARIANTS", "Material", "material"]
+__all__ = ["LOADED_ANEW", "PLAIN", "SIZES", "VARIANTS", "Material", "material"]
 
 SIZES = (1, 4, 100)
-VARIANTS = ("plain", "with a reference", "beyond ASCII")
+PLAIN = "plain"
+LOADED_ANEW = "step loaded anew"  # an equal step, another object at each call, as an application loads it
+VARIANTS = (PLAIN, "with a reference", "beyond ASCII", LOADED_ANEW)
 
 _STEP = "idea-scope"  # full-length prompts and format templates, no references of its own
 _SENTENCES = (
@@ -36,14 +38,19 @@ class Material:
     inputs: Mapping[str, str]
 
 
-@lru_cache(maxsize=1)
+@cache
 def _base() -> Step:
     steps = load_workflow(Path(__file__).parents[1] / "workflows").steps
     return next(step for step in steps if step.id == _STEP)
 
 
+@cache
 def material(size: int, variant: str) -> Material:
-    """A step with `size` inputs of about 170 characters each, every fourth of two lines or more."""
+    """A step with `size` inputs of about 170 characters each, every fourth of two lines or more.
+
+    Always the same object for the same arguments: the constructor finds its plan of that very step at once, and of an
+    equal one by comparing.
+    """
     fields = tuple(InputField(f"field_{number}", f"Field {number}", number == 0) for number in range(size))
     base = _base()
     task = base.task_prompt

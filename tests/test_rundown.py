@@ -230,7 +230,7 @@ def test_the_measured_pass_that_breaks_is_said(make: Make, tmp_path: Path, monke
     monkeypatch.chdir(tmp_path)
     run = make(criteria=CRITERIA)
     rundown = Rundown(run, run.info())
-    rundown.measure(["nowhere.py::test_x"], [f"--rootdir={tmp_path}", "--unknown-option"])
+    rundown.measure(["nowhere.py::test_x"], [f"--rootdir={tmp_path}", "--unknown-option"], tmp_path)
     [note] = rundown.notes
     assert note.startswith("the measured pass ended with status 4: ")
     assert note.endswith("see measured.log in the run's folder")

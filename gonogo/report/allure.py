@@ -5,7 +5,6 @@ These two are the only modules that import allure.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import allure
 from gonogo.criteria import Criterion
 from gonogo.gathering import Attachment
 from gonogo.model import Claim, Step
-from gonogo.report.allure_criteria import write_criteria
+from gonogo.report.allure_criteria import items_of, write_criteria
 from gonogo.report.figures import printable
 
 __all__ = ["attach_evidence", "claims_in", "item_labels", "name_item", "write_criteria"]
@@ -57,11 +56,7 @@ def attach_evidence(attachments: Iterable[Attachment]) -> None:
 def claims_in(results: Path, run_id: str) -> set[Claim]:
     """The claims of a run that have a result in a folder of Allure results."""
     found = set()
-    for path in results.glob("*-result.json"):
-        labels = {
-            label["name"]: label["value"] for label in json.loads(path.read_text(encoding="utf-8")).get("labels", [])
-        }
-        if labels.get("run") == run_id and "claim" in labels:
-            criterion, _, step = labels["claim"].partition("/")
-            found.add(Claim(criterion, step or None))
+    for _, claim, _ in items_of(results, run_id):
+        criterion, _, step = claim.partition("/")
+        found.add(Claim(criterion, step or None))
     return found

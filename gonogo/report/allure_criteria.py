@@ -11,7 +11,7 @@ import io
 import json
 import platform
 from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ from gonogo.report.markdown import amount, as_markdown, cell, coverage_cells, ma
 from gonogo.report.plots import coverage_plot, criterion_plot
 from gonogo.runs import LoadedRun
 
-__all__ = ["write_criteria"]
+__all__ = ["items_of", "write_criteria"]
 
 _STATUS = {Answer.GO: Status.PASSED, Answer.NO_GO: Status.FAILED, Answer.INCONCLUSIVE: Status.BROKEN}
 _PNG, _JSON, _MARKDOWN, _CSV = "image/png", "application/json", "text/markdown", "text/csv"
@@ -109,6 +109,22 @@ def write_criteria(results: Path, run: LoadedRun, verdict: Verdict, digest: str)
     writer.write(f"{uuid4()}-perf.json", _json(_metrics(document, start)))
 
 
+def items_of(results: Path, run_id: str) -> Iterator[tuple[Path, str, dict[str, Any]]]:
+    """File, claim and content of each item of a run in a folder of results.
+
+    What is no result, or torn, is passed over: the folder may be anybody's, and an item of this run that cannot be read
+    is missed by report-integrity.
+    """
+    for path in sorted(results.glob("*-result.json")):
+        try:
+            item = json.loads(path.read_text(encoding="utf-8"))
+            labels = {label["name"]: label["value"] for label in item["labels"]}
+        except (ValueError, LookupError, TypeError):
+            continue
+        if labels.get("run") == run_id and "claim" in labels:
+            yield path, labels["claim"], item
+
+
 def _settle_claims(results: Path, run_id: str, verdict: Verdict, document: Mapping[str, Any]) -> None:
     """Let the items of a run say what their claims were found to be.
 
@@ -116,18 +132,16 @@ def _settle_claims(results: Path, run_id: str, verdict: Verdict, document: Mappi
     """
     plain = {claim["claim"]: claim for criterion in document["criteria"] for claim in criterion["claims"]}
     decided = {str(claim.claim): claim for claim in verdict.claims}
-    for path in results.glob("*-result.json"):
-        item = json.loads(path.read_text(encoding="utf-8"))
-        labels = {label["name"]: label["value"] for label in item.get("labels", [])}
-        if labels.get("run") != run_id or labels.get("claim") not in decided:
+    for path, name, item in items_of(results, run_id):
+        if name not in decided:
             continue
-        claim = decided[labels["claim"]]
-        item["name"] = _claim_name(claim, plain[labels["claim"]])
+        claim = decided[name]
+        item["name"] = _claim_name(claim, plain[name])
         if item.get("status") != _STATUS[claim.status]:
             item["status"] = _STATUS[claim.status]
             item["statusDetails"] = {**(item.get("statusDetails") or {}), "message": _message(claim.reasons)}
         temporary = path.with_name(f".{path.name}.writing")
-        temporary.write_text(json.dumps(item, ensure_ascii=False), encoding="utf-8")
+        temporary.write_text(json.dumps(item), encoding="utf-8")
         temporary.replace(path)
 
 

@@ -16,7 +16,7 @@ NOT_CLAIMED = "·"
 LEGEND = "✓ GO, ✗ NO-GO, ? INCONCLUSIVE, ∅ INCONCLUSIVE because there is no evidence at all, · not claimed."
 
 _SPECIAL = re.compile(r"[\\`*_|\[\]#~!]")
-_LIST_SIGN = re.compile(r"^(\d*)([-+=.)])")  # what would begin a list, or underline a heading
+_LIST_SIGN = re.compile(r"^(\d*)([-+=.)])(?=[-=\s]|$)")  # what would begin a list, a rule or an underline
 
 
 def cell(text: str) -> str:

@@ -199,7 +199,7 @@ def _draw_measure(axis: Axes, measure: Measure, rows: Sequence[_Row]) -> None:
             axis.plot(bar, [y, y], color=colour, linewidth=3, solid_capstyle="butt")
             axis.plot([row.bound["estimate"]], [y], marker="D", markersize=5, color=colour, markeredgecolor="white")
         else:
-            told = f"{len(row.values)} samples: not known"
+            told = f"{row.bound['n']} samples: not known"
             axis.text(0.01, y, told, transform=axis.get_yaxis_transform(), fontsize=7, va="center")
     axis.axvline(limit, color="black", linestyle="--", linewidth=1)
     axis.set_yticks(range(len(rows)), [row.label for row in rows], fontsize=8)

@@ -116,4 +116,4 @@ class Copy:
     def judge(self, *criteria: str) -> Answer:
         """Run the suites of these criteria."""
         suites = [f"acceptance/test_{criterion.replace('-', '_')}.py" for criterion in criteria]
-        return run_pytest(self.root, *suites, "-q", "-p", "no:randomly")
+        return run_pytest(self.root, *suites, "-q", "-p", "no:randomly", "-p", "no:allure_pytest")

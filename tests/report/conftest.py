@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from sample_run import MakeRun, make
+from sample_run import MakeRun, SampleRun, good_evidence, make
 
 from gonogo.report.html import AllureGenerator
 
@@ -17,6 +17,12 @@ REPORTS = Path(__file__).parents[2] / "reports"
 def make_run(tmp_path: Path) -> MakeRun:
     """Make a judged run of evidence."""
     return partial(make, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def good_run(tmp_path_factory: pytest.TempPathFactory) -> SampleRun:
+    """A run that is GO, with its Allure results, pictures included. To look at, not to change."""
+    return make(tmp_path_factory.mktemp("good"), good_evidence()).write()
 
 
 @pytest.fixture(scope="session")

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from gonogo.evidence import Shard
-from gonogo.model import Ability, Claim, Ended, Evidence, Finding, Judged, Outcome, Phase, Sampled, Verdict
+from gonogo.model import Ability, Claim, Collected, Ended, Evidence, Finding, Judged, Outcome, Phase, Sampled, Verdict
 from gonogo.report.allure import write_criteria
 from gonogo.report.document import verdict_document
 from gonogo.rundown import conclude
 from gonogo.runs import LoadedRun, RunDirectory, RunInfo
-from gonogo.verdict import Facts
+from gonogo.verdict import Facts, owed_claims
 
 STEPS = ("idea-scope", "structure", "meta")
 CRITERIA = ("prompt-structure", "hygiene", "speed", "excess", "memory", "error-rate", "report-integrity")
@@ -79,9 +79,20 @@ def good_evidence() -> list[Evidence]:
         found += [Sampled(memory, "peak", "B", (20_480.0,), f"{step}/one"), ended(memory)]
     growth, errors = Claim("memory"), Claim("error-rate")
     found += [Sampled(growth, "growth", "B", (0.0,)), Sampled(growth, "kept", "B", (64.0, 512.0, 0.0)), ended(growth)]
-    found += [Sampled(errors, "errors", "share", (0.0,) * 400), ended(errors)]
+    found += [*error_samples([0.0] * 400), ended(errors)]
     found.append(Judged(Claim("report-integrity"), None, Finding("integrity", True, "all claims are there")))
     return found
+
+
+def error_samples(values: Sequence[float]) -> list[Evidence]:
+    """One sample of the error rate for each of as many cases."""
+    claim = Claim("error-rate")
+    return [Sampled(claim, "errors", "share", (value,), f"meta/{number}") for number, value in enumerate(values)]
+
+
+def with_errors(evidence: Sequence[Evidence], values: Sequence[float]) -> list[Evidence]:
+    """The evidence with other values for the error rate."""
+    return [one for one in evidence if not (isinstance(one, Sampled) and one.name == "errors")] + error_samples(values)
 
 
 def without(evidence: Sequence[Evidence], claim: Claim) -> list[Evidence]:
@@ -130,7 +141,7 @@ class SampleRun:
         return {labels(one)["feature"]: one for one in sorted(found, key=lambda one: int(one["start"]))}
 
     def attachment(self, result: Any, name: str) -> bytes:
-        (source,) = [one["source"] for one in result["attachments"] if one["name"] == name]
+        (source,) = [str(one["source"]) for one in result["attachments"] if one["name"] == name]
         return (self.results / source).read_bytes()
 
 
@@ -160,6 +171,8 @@ def make(
     )
     directory = RunDirectory.create(folder / "reports", info, criteria, {})
     shard = Shard(directory.shard("main"))
+    claims = [claim for claim in owed_claims(directory.load().criteria, info.facts) if claim.criterion != CRITERIA[-1]]
+    shard.append(Collected(tuple(claims)))
     for record in evidence:
         shard.append(record)
     shard.close()

@@ -24,4 +24,6 @@ def test_only_the_claims_of_the_run_itself_are_found(make_run: MakeRun) -> None:
     write_item(run, Claim("speed", "meta"))
     write_item(run, Claim("error-rate"))
     write_item(run, Claim("speed", "structure"), run_id="another-run")
+    (run.results / "torn-result.json").write_text('{"labels": [')
+    (run.results / "list-result.json").write_text("[]")
     assert claims_in(run.results, run.run.info.id) == {Claim("speed", "meta"), Claim("error-rate")}

@@ -8,28 +8,48 @@ import json
 import re
 
 import pytest
-from sample_run import CRITERIA, STEPS, MakeRun, good_evidence, labels, with_samples, without, write_item
+from sample_run import (
+    CRITERIA,
+    STEPS,
+    MakeRun,
+    SampleRun,
+    good_evidence,
+    labels,
+    with_errors,
+    with_samples,
+    without,
+    write_item,
+)
 
 from gonogo.model import Claim, Ended, Evidence, Finding, Gap, Judged, Outcome
+from gonogo.report import allure_criteria
 from gonogo.report.allure import claims_in, write_criteria
 
+PNG = b"\x89PNG\r\n\x1a\n"
 HOSTILE = (
     "<img src=x onerror=alert(1)> [x](javascript:alert(1)) ![p](http://y/p.png) **b** | `c` \x1b[31m \ud800 \u202e"
 )
+
+
+@pytest.fixture(autouse=True)
+def quick_pictures(good_run: SampleRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures take a second per run; the real ones are looked at in the run that is made once."""
+    monkeypatch.setattr(allure_criteria, "criterion_plot", lambda *_: None)
+    monkeypatch.setattr(allure_criteria, "coverage_plot", lambda _: PNG)
 
 
 def failing(step: str, reason: str, detail: str = "") -> Judged:
     return Judged(Claim("prompt-structure", step), f"{step}/one", Finding("check", False, reason, detail))
 
 
-def test_there_is_one_result_per_criterion_in_the_order_of_the_file(make_run: MakeRun) -> None:
-    run = make_run(good_evidence()).write()
+def test_there_is_one_result_per_criterion_in_the_order_of_the_file(good_run: SampleRun) -> None:
+    run = good_run
     assert tuple(run.criteria()) == CRITERIA
     assert len({result["start"] for result in run.criteria().values()}) == len(CRITERIA)
 
 
-def test_a_name_holds_criterion_verdict_and_figure(make_run: MakeRun) -> None:
-    names = {criterion: result["name"] for criterion, result in make_run(good_evidence()).write().criteria().items()}
+def test_a_name_holds_criterion_verdict_and_figure(good_run: SampleRun) -> None:
+    names = {criterion: result["name"] for criterion, result in good_run.criteria().items()}
     assert names["prompt-structure"] == "prompt-structure · GO · 6 of 6 findings ok"
     assert names["hygiene"] == "hygiene · GO (advisory) · 6 of 6 findings ok"
     assert re.fullmatch(r"speed · GO · time p90 <= 2\d\d µs, limit < 1 ms \(\S+, n = 60\)", names["speed"])
@@ -72,8 +92,8 @@ def test_ids_are_stable_from_run_to_run_and_unique_within_one(make_run: MakeRun)
     assert [name for name, _, _ in first] == [f"criterion/{criterion}" for criterion in CRITERIA]
 
 
-def test_every_result_has_the_labels_that_give_it_its_place(make_run: MakeRun) -> None:
-    run = make_run(good_evidence()).write()
+def test_every_result_has_the_labels_that_give_it_its_place(good_run: SampleRun) -> None:
+    run = good_run
     for criterion, result in run.criteria().items():
         found = labels(result)
         assert found["layer"] == "criterion"
@@ -90,8 +110,8 @@ def test_a_criterion_s_result_is_not_taken_for_a_claim_s(make_run: MakeRun) -> N
     assert claims_in(run.results, run.run.info.id) == {Claim("speed", "meta")}
 
 
-def test_a_description_tells_what_is_asked_and_shows_each_claim_s_figures(make_run: MakeRun) -> None:
-    criteria = make_run(good_evidence()).write().criteria()
+def test_a_description_tells_what_is_asked_and_shows_each_claim_s_figures(good_run: SampleRun) -> None:
+    criteria = good_run.criteria()
     structure = criteria["prompt-structure"]["description"]
     assert structure.startswith("**Every prompt has its \\*sections\\***\n\n**GO**, required in phase pre.\n")
     assert "| meta | GO | 2 of 2 | 2 |" in structure
@@ -102,8 +122,8 @@ def test_a_description_tells_what_is_asked_and_shows_each_claim_s_figures(make_r
     assert "What to do next" not in structure
 
 
-def test_a_measured_criterion_shows_its_picture_without_a_click(make_run: MakeRun) -> None:
-    run = make_run(good_evidence()).write()
+def test_a_measured_criterion_shows_its_picture_without_a_click(good_run: SampleRun) -> None:
+    run = good_run
     speed = run.criteria()["speed"]
     assert run.attachment(speed, "measured values against their limits").startswith(b"\x89PNG")
     assert "](data:image/png;base64,iVBOR" in speed["description"]
@@ -137,7 +157,7 @@ def test_claims_that_were_not_executed_are_to_be_executed(make_run: MakeRun) -> 
 
 
 def test_a_bound_across_its_limit_asks_for_samples(make_run: MakeRun) -> None:
-    evidence = with_samples(good_evidence(), Claim("error-rate"), "errors", [0.0] * 200)
+    evidence = with_errors(good_evidence(), [0.0] * 200)
     description = make_run(evidence).write().criteria()["error-rate"]["description"]
     assert "1. The bound reaches across the limit: take as many samples as the reasons ask for" in description
 
@@ -154,8 +174,8 @@ def test_a_no_go_criterion_gives_no_advice(make_run: MakeRun) -> None:
     assert "What to do next" not in description
 
 
-def test_the_figures_of_a_criterion_are_attached_as_in_verdict_json(make_run: MakeRun) -> None:
-    run = make_run(good_evidence()).write()
+def test_the_figures_of_a_criterion_are_attached_as_in_verdict_json(good_run: SampleRun) -> None:
+    run = good_run
     for plain in run.document["criteria"]:
         assert json.loads(run.attachment(run.criteria()[plain["id"]], "figures")) == plain
 
@@ -202,8 +222,8 @@ def test_nothing_of_a_hostile_reason_is_markdown_html_or_a_control_sequence(make
         assert "\u202e" not in result["name"] + json.dumps(result.get("statusDetails", {}), ensure_ascii=False)
 
 
-def test_the_first_page_names_release_phase_verdict_and_digest(make_run: MakeRun) -> None:
-    run = make_run(good_evidence()).write()
+def test_the_first_page_names_release_phase_verdict_and_digest(good_run: SampleRun) -> None:
+    run = good_run
     lines = (run.results / "environment.properties").read_text(encoding="ascii").splitlines()
     assert lines == [
         "Verdict=GO",
@@ -262,9 +282,11 @@ def test_results_of_other_runs_stay_as_they_are(make_run: MakeRun) -> None:
     other = write_item(run, Claim("speed", "meta"), run_id="another-run")
     stranger = run.results / "stranger-result.json"
     stranger.write_text('{"uuid": "s", "name": "a test without gonogo", "status": "passed"}')
-    before = other.read_bytes(), stranger.read_bytes()
+    torn = run.results / "torn-result.json"
+    torn.write_bytes(b'{"labels": [\xff')
+    before = [path.read_bytes() for path in (other, stranger, torn)]
     run.write()
-    assert (other.read_bytes(), stranger.read_bytes()) == before
+    assert [path.read_bytes() for path in (other, stranger, torn)] == before
 
 
 def test_a_run_without_any_evidence_has_a_result_for_every_criterion(make_run: MakeRun) -> None:

@@ -23,7 +23,10 @@ from gonogo.report.markdown import as_markdown, cell, coverage_grid, table
         ("back\\slash", "back\\\\slash"),
         ("- no list", "\\- no list"),
         ("1. no list", "1\\. no list"),
+        ("---", "\\---"),
         ("3 of 4, -1", "3 of 4, -1"),
+        ("0.746 %", "0.746 %"),
+        ("-12 µs", "-12 µs"),
         ("\x1b[31mred", "\\\\x1b\\[31mred"),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from sample_run import CRITERIA, MakeRun, good_evidence, with_samples, without
+from sample_run import CRITERIA, MakeRun, good_evidence, with_errors, without
 
 from gonogo.model import Claim, Finding, Gap, Judged
 from gonogo.report.terminal import render
@@ -46,7 +46,7 @@ def test_the_path_of_the_run_is_never_broken(make_run: MakeRun) -> None:
 
 
 def test_the_verdict_line_counts_and_names_what_does_not_hold(make_run: MakeRun) -> None:
-    evidence = with_samples(good_evidence(), Claim("error-rate"), "errors", [1.0] * 400)
+    evidence = with_errors(good_evidence(), [1.0] * 400)
     evidence = without(without(evidence, Claim("speed", "meta")), Claim("hygiene", "meta"))
     text = render(make_run(evidence).document, RUN, width=200, color=False)
     expected = (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import allure
 import pytest
-import requests
 from conftest import SHARED
 
 from app.workflow.loader import load_workflow as load_app_workflow
@@ -21,20 +20,19 @@ CASES = [case for step in WORKFLOW.steps for case in WORKFLOW.cases_of(step.id)]
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.path) for case in CASES])
-def test_the_prompt_is_well_formed_and_its_reply_conforms(case, model, pytestconfig):
+def test_the_prompt_is_well_formed_and_its_reply_conforms(case, ask, pytestconfig):
     step = STEPS[case.step]
     prompt = construct_prompt(CONSTRUCTED_FROM[case.step], case.inputs).text
     if pytestconfig.getoption("--attach-prompts"):
         allure.attach(prompt, "prompt", allure.attachment_type.TEXT)
     body = {"model": step.model, "prompt": prompt, "stream": False, "options": dict(step.parameters)}
-    answer = requests.post("http://127.0.0.1:11434/api/generate", json=body, timeout=10)
-    model.calls.reset()
-    assert answer.status_code == 200, "the prompt is not the one that was recorded"
+    reply = ask(body)
+    assert reply is not None, "the prompt is not the one that was recorded"
     findings = [
         sections_in_order(prompt, GRAMMAR),
         *templates_verbatim(prompt, step, GRAMMAR),
         *inputs_mapped(prompt, step, case.inputs, GRAMMAR),
-        reply_conforms(answer.json()["response"], step.output_format),
+        reply_conforms(reply, step.output_format),
     ]
     failing = [finding.reason for finding in findings if not finding.ok]
     assert not failing, "\n".join(failing)

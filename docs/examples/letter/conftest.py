@@ -13,7 +13,9 @@ def pytest_gonogo_project() -> Project:
     """One function, without a previous release and without a model."""
     return Project(
         root=ROOT,
-        candidate=Release("1.0.0", f"{ROOT / 'acceptance' / 'adapter.py'}:open_release", ROOT, packages=("letters.py",)),
+        candidate=Release(
+            "1.0.0", f"{ROOT / 'acceptance' / 'adapter.py'}:open_release", ROOT, packages=("letters.py",)
+        ),
         baseline=None,
         criteria=ROOT / "acceptance" / "criteria.toml",
         workflows=ROOT / "workflows",

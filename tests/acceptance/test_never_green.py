@@ -1,0 +1,409 @@
+"""No green without evidence: whatever is left out, breaks or is bent, a run that did not look at everything is not GO."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from constructor_project import ADAPTER, CRITERIA, SPEED, TEST_LENGTH, TEST_STRUCTURE, add_speed, write, write_project
+from sandbox import Answer, run_pytest
+
+pytest_plugins = ["pytester"]
+
+Judge = Callable[..., Answer]
+
+STRUCTURE, LENGTH = "acceptance/test_structure.py", "acceptance/test_length.py"
+QUIET = ("-p", "no:allure_pytest", "-p", "no:randomly", "-p", "no:cacheprovider")
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester) -> Path:
+    """A project that is GO as it stands."""
+    write_project(pytester.path)
+    return pytester.path
+
+
+@pytest.fixture
+def judge(project: Path, pytester: pytest.Pytester) -> Judge:
+    """Run pytest over the project in this process, with these arguments."""
+
+    def run(*arguments: str) -> Answer:
+        before = set(project.glob("reports/runs/*"))
+        result = pytester.runpytest_inprocess(*(arguments or ("acceptance",)), *QUIET)
+        new = set(project.glob("reports/runs/*")) - before
+        return Answer(int(result.ret), result.stdout.str() + result.stderr.str(), new.pop() if new else None)
+
+    return run
+
+
+def in_structure(body: str, *, head: str = "", parameters: str = "step, cases, candidate, grammar, evidence") -> str:
+    """The suite of ``structure`` with another body; ``CHECK`` in it stands for the usual one."""
+    check = "[evidence.add(case, sections_in_order(candidate.construct(case).text, grammar)) for case in cases]"
+    lines = "\n".join(f"    {line}" for line in body.replace("CHECK", check).splitlines())
+    return f"""\
+import pytest
+
+from gonogo.checks import sections_in_order
+
+pytestmark = pytest.mark.criterion("structure")
+
+{head}
+def test_structure({parameters}):
+{lines}
+"""
+
+
+def test_the_project_as_it_stands_is_go(judge: Judge) -> None:
+    answer = judge()
+    assert (answer.status, answer.document["verdict"]) == (0, "GO"), answer.output
+
+
+SELECTIONS = {
+    "a suite ignored": (f"--ignore={LENGTH}",),
+    "one item deselected": (f"--deselect={STRUCTURE}::test_structure[title]",),
+    "a suite deselected": (f"--deselect={LENGTH}",),
+    "a keyword": ("-k", "facts"),
+    "a keyword that matches nothing": ("-k", "nothing_like_it"),
+    "a marker expression": ("-m", "not criterion"),
+    "nothing but fixtures": ("--setup-only",),
+    "nothing but a plan": ("--setup-plan",),
+}
+
+
+@pytest.mark.parametrize("arguments", SELECTIONS.values(), ids=SELECTIONS)
+def test_a_selection_is_at_best_inconclusive(judge: Judge, arguments: tuple[str, ...]) -> None:
+    answer = judge("acceptance", *arguments)
+    assert (answer.status, answer.document["verdict"]) == (10, "INCONCLUSIVE"), answer.output
+
+
+def test_a_selection_says_so_in_one_line(judge: Judge) -> None:
+    answer = judge(STRUCTURE)
+    assert answer.status == 10
+    assert "partial selection: 2 of 3 owed claims were collected" in answer.document["notes"][0]
+    assert answer.verdicts == {"structure": "GO", "length": "INCONCLUSIVE"}
+
+
+def test_options_of_the_environment_select_as_well(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-k title")
+    answer = judge()
+    assert (answer.status, answer.document["verdict"]) == (10, "INCONCLUSIVE"), answer.output
+
+
+BENT_SUITES = {
+    "skipped by a mark": in_structure("CHECK", head="@pytest.mark.skip(reason='flaky')"),
+    "skipped where a condition holds": in_structure("CHECK", head="@pytest.mark.skipif(True, reason='flaky')"),
+    "skipped inside": in_structure("pytest.skip('no time')"),
+    "skipped after its evidence": in_structure("CHECK\npytest.skip('no time')"),
+    "skipped as a module": in_structure("CHECK", head="pytest.skip('later', allow_module_level=True)"),
+    "skipped for a missing module": in_structure("pytest.importorskip('no_such_module')\nCHECK"),
+    "expected to fail, and failing": in_structure("CHECK\nassert not cases", head="@pytest.mark.xfail"),
+    "expected to fail, and passing": in_structure("CHECK", head="@pytest.mark.xfail"),
+    "expected to fail, and not run": in_structure("CHECK", head="@pytest.mark.xfail(run=False)"),
+    "its fixture raises": in_structure(
+        "CHECK",
+        head="@pytest.fixture\ndef broken():\n    raise OSError('disk full')\n\n",
+        parameters="broken, cases, step, candidate, grammar, evidence",
+    ),
+    "its fixture raises at the end": in_structure(
+        "CHECK",
+        head="@pytest.fixture\ndef broken():\n    yield\n    raise OSError('disk full')\n\n",
+        parameters="broken, cases, step, candidate, grammar, evidence",
+    ),
+    "it breaks halfway": in_structure("evidence.add(cases[0], sections_in_order('', grammar)) if 0 else CHECK\n1 / 0"),
+    "it leaves": in_structure("CHECK\nraise SystemExit(0)"),
+    "it adds nothing": in_structure("pass"),
+    "it adds an empty list": in_structure("for case in cases: evidence.add(case, [])"),
+    "its findings are used up": in_structure(
+        "found = (sections_in_order(candidate.construct(case).text, grammar) for case in cases)\n"
+        "assert all(one.ok for one in found)\nevidence.add(None, found)"
+    ),
+    "it swallows what is raised": in_structure(
+        "try:\n    candidate.construct(cases[0], None)\nexcept TypeError:\n    pass"
+    ),
+    "it looks at one case only": in_structure(
+        "evidence.add(cases[0], sections_in_order(candidate.construct(cases[0]).text, grammar))"
+    ),
+    "its cases are cut": in_structure("CHECK", head="@pytest.fixture\ndef cases():\n    return ()\n\n"),
+    "its step is another": in_structure(
+        "CHECK",
+        head="@pytest.fixture\ndef step(request, definitions):\n    return definitions.workflow.steps[0]\n\n",
+    ),
+    "its evidence goes nowhere": in_structure("evidence.write = lambda record: None\nCHECK"),
+    "its evidence goes to another claim": in_structure(
+        "kept.append(evidence)\nevidence = kept[0]\nCHECK", head="kept = []\n\n"
+    ),
+    "it names no criterion": TEST_STRUCTURE.replace('pytestmark = pytest.mark.criterion("structure")', ""),
+    "it waits for ever": in_structure("CHECK").replace("def test_structure", "async def test_structure"),
+    "it yields": in_structure("CHECK\nyield"),
+    "it is no test any more": TEST_STRUCTURE.replace("def test_structure", "def structure"),
+    "it cannot be imported": "import no_such_module\n",
+    "it leaves pytest with status 0": in_structure("CHECK\npytest.exit('enough', returncode=0)"),
+}
+
+
+@pytest.mark.parametrize("suite", BENT_SUITES.values(), ids=BENT_SUITES)
+def test_a_bent_suite_is_not_go(project: Path, judge: Judge, suite: str) -> None:
+    write(project, STRUCTURE, suite)
+    answer = judge("acceptance", "--continue-on-collection-errors")
+    assert answer.status == 10, answer.output
+    assert answer.verdicts["structure"] == "INCONCLUSIVE"
+
+
+@pytest.mark.parametrize("suite", BENT_SUITES.values(), ids=BENT_SUITES)
+def test_with_a_failing_claim_beside_it_the_run_is_no_go(project: Path, judge: Judge, suite: str) -> None:
+    write(project, STRUCTURE, suite)
+    # its module comes first, so that no suite can end the run before it
+    write(project, "acceptance/test_a_length.py", TEST_LENGTH.replace(".prompt.size]", ".prompt.size + 2000]"))
+    (project / LENGTH).unlink()
+    answer = judge("acceptance", "--continue-on-collection-errors")
+    assert (answer.status, answer.document["verdict"]) == (1, "NO-GO"), answer.output
+    assert answer.verdicts == {"structure": "INCONCLUSIVE", "length": "NO-GO"}
+
+
+SAMPLES = {
+    "not a number": "evidence.sample('length', [float('nan')], unit='B')",
+    "infinite": "evidence.sample('length', [float('-inf')], unit='B')",
+    "none at all": "evidence.sample('length', [], unit='B')",
+    "of another name": "evidence.sample('lenght', [3], unit='B')",
+    "of another unit": "evidence.sample('length', [3], unit='KiB')",
+    "a finding in its place": "evidence.add(None, Finding('length', True, 'short enough'))",
+}
+
+
+@pytest.mark.parametrize("line", SAMPLES.values(), ids=SAMPLES)
+def test_a_sample_that_is_none_is_not_go(project: Path, judge: Judge, line: str) -> None:
+    head, _, _ = TEST_LENGTH.partition("    for case")
+    write(project, LENGTH, f"from gonogo.model import Finding\n{head}    {line}\n")
+    answer = judge()
+    assert answer.status == 10, answer.output
+    assert answer.verdicts == {"structure": "GO", "length": "INCONCLUSIVE"}
+
+
+def test_a_step_without_cases_is_not_go(project: Path, judge: Judge) -> None:
+    (project / "cases" / "title.yaml").unlink()
+    answer = judge()
+    assert answer.status == 10, answer.output
+    assert "the step title has no cases" in answer.reasons("structure")
+
+
+def test_an_empty_workflow_is_not_go(project: Path, judge: Judge) -> None:
+    for path in (*project.glob("workflows/planning/*.yaml"), *project.glob("cases/*.yaml")):
+        path.unlink()
+    answer = judge()
+    assert answer.status == 10, answer.output
+    assert "the workflow has no steps" in "\n".join(answer.document["reasons"])
+
+
+def test_a_criterion_that_no_suite_feeds_is_not_go(project: Path, judge: Judge) -> None:
+    write(project, "acceptance/criteria.toml", CRITERIA + SPEED)
+    answer = judge()
+    assert answer.status == 10, answer.output
+    assert answer.verdicts == {"structure": "GO", "length": "GO", "speed": "INCONCLUSIVE"}
+
+
+def test_a_phase_that_requires_nothing_is_not_go(judge: Judge) -> None:
+    answer = judge("acceptance", "--gonogo-phase=nightly")
+    assert answer.status == 10, answer.output
+    assert "criteria.toml requires nothing in this phase" in answer.document["reasons"]
+
+
+def test_a_release_that_cannot_do_what_is_needed_is_not_go(project: Path, judge: Judge) -> None:
+    write(project, "acceptance/criteria.toml", CRITERIA.replace('needs = ["prompt"]', 'needs = ["prompt", "reply"]'))
+    answer = judge()
+    assert answer.status == 10, answer.output
+    assert "the target does not offer: reply" in answer.reasons("structure")
+
+
+@pytest.mark.parametrize(
+    "adapter",
+    [
+        ADAPTER.replace("    entries =", "    raise KeyError('no entries')\n    entries ="),
+        ADAPTER.replace("RESPONSE:", "ANSWER:"),
+    ],
+    ids=["raises", "drops a section"],
+)
+def test_a_release_that_falls_short_is_no_go(project: Path, judge: Judge, adapter: str) -> None:
+    write(project, "adapter.py", adapter)
+    answer = judge(STRUCTURE)
+    assert answer.status == 1, answer.output
+    assert answer.verdicts["structure"] == "NO-GO"
+
+
+@pytest.mark.parametrize(
+    "adapter",
+    [
+        ADAPTER.replace("    entries =", "    import os\n    os._exit(0)\n    entries ="),
+        ADAPTER.replace("    return FunctionAdapter", "    raise OSError('no disk')\n    return FunctionAdapter"),
+        ADAPTER.replace("    return FunctionAdapter", "    import os\n    os._exit(0)\n    return FunctionAdapter"),
+    ],
+    ids=["ends its process", "does not start", "ends its process at the start"],
+)
+def test_a_release_that_does_not_live_is_not_go(project: Path, judge: Judge, adapter: str) -> None:
+    write(project, "adapter.py", adapter)
+    answer = judge()
+    assert answer.status in (1, 4, 10), answer.output
+    assert answer.status == 4 or answer.verdicts["structure"] != "GO"
+
+
+@pytest.mark.parametrize("option", ["-x", "--maxfail=1"])
+def test_what_comes_after_a_broken_item_is_missed(project: Path, judge: Judge, option: str) -> None:
+    write(project, "acceptance/test_a_length.py", TEST_LENGTH.replace("    for case", "    1 / 0\n    for case"))
+    (project / LENGTH).unlink()
+    answer = judge("acceptance", option)
+    assert answer.status == 10, answer.output
+    assert answer.verdicts == {"structure": "INCONCLUSIVE", "length": "INCONCLUSIVE"}
+
+
+def test_collecting_alone_gives_no_verdict(project: Path, judge: Judge) -> None:
+    answer = judge("acceptance", "--collect-only")
+    assert answer.status == 0, answer.output
+    assert not (project / "reports").exists()
+    assert "GO" not in answer.output
+
+
+def test_an_interrupted_run_keeps_its_status_and_is_not_go(project: Path, judge: Judge) -> None:
+    write(project, "acceptance/test_structure.py", in_structure("CHECK\nraise KeyboardInterrupt"))
+    answer = judge()
+    assert (answer.status, answer.document["verdict"]) == (2, "INCONCLUSIVE"), answer.output
+
+
+def test_a_module_that_cannot_be_collected_interrupts_the_run(project: Path, judge: Judge) -> None:
+    write(project, STRUCTURE, "import no_such_module\n")
+    answer = judge()
+    assert (answer.status, answer.document["verdict"]) == (2, "INCONCLUSIVE"), answer.output
+
+
+HOOKS = {
+    "items removed after everybody else": """\
+import pytest
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    items[:] = [item for item in items if "title" not in item.nodeid]
+""",
+    "items not run": """\
+import pytest
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item):
+    return True if "title" in item.nodeid else None
+""",
+    "functions not called": """\
+import pytest
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    return True if "title" in pyfuncitem.nodeid else None
+""",
+    "reports polished": """\
+import pytest
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    report.outcome = "passed"
+    return report
+
+@pytest.fixture(autouse=True)
+def broken():
+    raise OSError("no disk")
+""",
+}
+
+
+@pytest.mark.parametrize("hooks", HOOKS.values(), ids=HOOKS)
+def test_a_conftest_cannot_take_an_item_out_of_the_books(project: Path, judge: Judge, hooks: str) -> None:
+    write(project, "acceptance/conftest.py", hooks)
+    answer = judge()
+    assert answer.status == 10, answer.output
+    assert answer.verdicts["structure"] == "INCONCLUSIVE"
+
+
+def test_a_finding_that_fails_cannot_be_taken_back(project: Path, judge: Judge) -> None:
+    body = "evidence.add(cases[0], sections_in_order('', grammar))\nevidence._failing.clear()\nCHECK"
+    write(project, STRUCTURE, in_structure(body))
+    answer = judge()
+    assert (answer.status, answer.verdicts["structure"]) == (1, "NO-GO"), answer.output
+
+
+def test_a_finding_that_fails_after_the_test_counts(project: Path, judge: Judge) -> None:
+    late = "@pytest.fixture(autouse=True)\ndef late(evidence, grammar):\n    yield\n    evidence.add(None, sections_in_order('', grammar))\n\n"
+    write(project, STRUCTURE, in_structure("CHECK", head=late))
+    answer = judge()
+    assert (answer.status, answer.verdicts["structure"]) == (1, "NO-GO"), answer.output
+
+
+def test_a_threshold_moved_while_the_run_goes_on_moves_nothing(project: Path, judge: Judge) -> None:
+    moving = (
+        "    from pathlib import Path\n    path = Path('acceptance/criteria.toml')\n"
+        "    path.write_text(path.read_text().replace('<= 2000', '<= 99000'))\n    for case"
+    )
+    write(project, LENGTH, TEST_LENGTH.replace("    for case", moving).replace(".size]", ".size + 2000]"))
+    answer = judge()
+    assert "99000" in (project / "acceptance" / "criteria.toml").read_text()
+    assert (answer.status, answer.verdicts["length"]) == (1, "NO-GO"), answer.output
+
+
+def test_a_failing_test_that_feeds_no_claim_keeps_the_run_from_exit_0(project: Path, judge: Judge) -> None:
+    write(project, "acceptance/test_other.py", "def test_other():\n    assert not 'fine'\n")
+    answer = judge()
+    assert "1 failed" in answer.output
+    assert answer.status != 0
+
+
+def test_a_run_does_not_live_on_the_evidence_of_another(project: Path, judge: Judge) -> None:
+    first = judge("acceptance", "--gonogo-report=elsewhere")
+    second = judge(LENGTH, "--gonogo-report=elsewhere")
+    assert (first.status, second.status) == (0, 10)
+    (run,) = project.glob("elsewhere/runs/*[!x]/shards/../../elsewhere") or (None,)
+    assert run is None
+
+
+def test_a_run_written_into_an_older_run_is_judged_by_itself(project: Path, judge: Judge) -> None:
+    first = judge()
+    assert first.status == 0
+    assert first.folder is not None
+    second = judge(LENGTH, f"--gonogo-report={first.folder}")
+    assert second.status == 10, second.output
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_a_measured_pass_that_ends_early_is_not_go(project: Path, judge: Judge, status: int) -> None:
+    add_speed(project)
+    write(
+        project,
+        "acceptance/test_speed.py",
+        'import os\nimport pytest\n\npytestmark = pytest.mark.criterion("speed")\n\n\n'
+        f"def test_speed(step):\n    os._exit({status})\n",
+    )
+    answer = judge()
+    assert answer.status == 10, answer.output
+    assert answer.verdicts == {"structure": "GO", "length": "GO", "speed": "INCONCLUSIVE"}
+
+
+DEATHS = {"a signal": "os.kill(os.getpid(), 9)", "status 0": "os._exit(0)"}
+
+
+@pytest.mark.parametrize("death", DEATHS.values(), ids=DEATHS)
+def test_a_killed_worker_is_not_go(tmp_path: Path, death: str) -> None:
+    write_project(tmp_path)
+    write(tmp_path, STRUCTURE, in_structure(f"import os\nCHECK\nif step.id == 'title': {death}"))
+    answer = run_pytest(tmp_path, "acceptance", "-n", "2", *QUIET)
+    assert answer.status == 10, answer.output
+    assert answer.verdicts["structure"] == "INCONCLUSIVE"
+    assert answer.verdicts["length"] == "GO"
+
+
+def test_assertions_that_are_switched_off_do_not_help(tmp_path: Path) -> None:
+    write_project(tmp_path)
+    write(tmp_path, STRUCTURE, in_structure("CHECK\nassert not cases, 'falls short'"))
+    answer = run_pytest(tmp_path, "acceptance", *QUIET, environment={"PYTHONOPTIMIZE": "1"})
+    assert answer.status != 0, answer.output
+
+
+def test_without_the_plugin_there_is_no_verdict(tmp_path: Path) -> None:
+    write_project(tmp_path)
+    answer = run_pytest(tmp_path, "acceptance", "-p", "no:gonogo")
+    assert answer.status not in (0, 10), answer.output
+    assert answer.folder is None

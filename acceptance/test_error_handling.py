@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from gonogo.checks import reply_conforms
 from gonogo.model import Finding
+from gonogo.replies import reply_conforms
 from gonogo.stub import LlmFault
 
 pytestmark = pytest.mark.criterion("error-handling")

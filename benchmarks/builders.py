@@ -56,7 +56,7 @@ class _Jinja:
         return raw
 
     def compiled(self, source: str) -> jinja2.Template:
-        environment = jinja2.Environment(autoescape=False, keep_trailing_newline=True)  # noqa: S701 - text, not HTML
+        environment = jinja2.Environment(autoescape=False, keep_trailing_newline=True)
         environment.filters["neutral"] = escape
         return environment.from_string(source)
 

@@ -18,9 +18,9 @@ import yaml
 from app.workflow.definitions import Step as AppStep
 from app.workflow.loader import load_workflow as load_app_workflow
 from app.workflow.scripts.prompt_constructor import construct_prompt
-from gonogo.checks import reply_conforms
 from gonogo.model import Case, Provenance, Recording, Reply, Request, Step
 from gonogo.recordings import RecordingSet, dump_recordings, load_recordings
+from gonogo.replies import reply_conforms
 from gonogo.workflows import load_workflow
 
 __all__ = ["CASES", "STEPS", "Replay", "write_replay"]

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import json
-import re
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
-
-import jsonschema_rs
 
 from gonogo.grammar import Grammar, ParsedPrompt
-from gonogo.model import Finding, FormatTemplate, Json, Step
+from gonogo.model import Finding, FormatTemplate, Step
 
-__all__ = ["inputs_mapped", "reply_conforms", "same_text", "sections_in_order", "templates_verbatim", "text_difference"]
+__all__ = ["inputs_mapped", "same_text", "sections_in_order", "templates_verbatim", "text_difference"]
 
 _EXCERPT = 160
 
@@ -119,13 +114,18 @@ def inputs_mapped(text: str, step: Step, inputs: Mapping[str, str], grammar: Gra
         return
     task = grammar.resolve(step.task_prompt.strip(), inputs)
     yield _begins_with(parsed, grammar.inputs, "task prompt", task)
-    rest = body[len(task) :] if body.startswith(task) else body
+    rest = body[len(task) :] if _opens(body, task) else body
     yield _entries(rest, step, inputs, grammar)
+
+
+def _opens(body: str, text: str) -> bool:
+    """Whether a body begins with a text that ends there or at the end of a line."""
+    return body.startswith(text) and body[len(text) : len(text) + 1] in ("", "\n")
 
 
 def _begins_with(parsed: ParsedPrompt, section: str, what: str, expected: str) -> Finding:
     body = parsed.body(section) or ""
-    if body.startswith(expected):
+    if _opens(body, expected):
         return Finding("placeholders", True, f"the {what} stands in {section} with its references resolved once")
     return Finding(
         "placeholders",
@@ -168,45 +168,3 @@ def _entries(body: str, step: Step, inputs: Mapping[str, str], grammar: Grammar)
     if problems:
         return Finding(check, False, "; ".join(problems), body)
     return Finding(check, True, f"{len(entries)} inputs, each exactly once and equal after unescaping")
-
-
-@lru_cache(maxsize=64)
-def _validator(schema: str) -> jsonschema_rs.Validator:
-    return jsonschema_rs.validator_for(json.loads(schema))
-
-
-def reply_conforms(text: str, template: FormatTemplate) -> Finding:
-    """Whether a reply is what its output format asks for, also inside a Markdown fence or after a preamble."""
-    check = "reply"
-    value: Json
-    if template.is_plain_text:
-        value = text.strip()
-    else:
-        found, value = _json_in(text)
-        if not found:
-            return Finding(check, False, f"the reply holds no JSON: {excerpt(text)}", text)
-    validator = _validator(json.dumps(dict(template.schema), sort_keys=True))
-    error = next(iter(validator.iter_errors(value)), None)
-    if error is None:
-        return Finding(check, True, f"the reply conforms to {template.id}")
-    place = "/".join(str(part) for part in error.instance_path) or "the whole"
-    return Finding(
-        check, False, f"the reply does not conform to {template.id}: {place}: {excerpt(error.message)}", text
-    )
-
-
-def _json_in(text: str) -> tuple[bool, Json]:
-    """The JSON value of a reply: the whole of it, else a fenced block, else the first array or object that is whole."""
-    fenced = re.findall(r"```[A-Za-z]*[ \t]*\r?\n(.*?)```", text, flags=re.DOTALL)
-    for candidate in (text, *fenced):
-        try:
-            return True, json.loads(candidate)
-        except ValueError:
-            continue
-    decoder = json.JSONDecoder()
-    for match in re.finditer(r"[\[{]", text):
-        try:
-            return True, decoder.raw_decode(text, match.start())[0]
-        except ValueError:
-            continue
-    return False, None

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from gonogo import rundown
-from gonogo.errors import EvidenceError, GonogoError, ProductError, ProductFailure
+from gonogo.errors import EvidenceError, GonogoError, ProductError, ProductFailure, TargetError
 from gonogo.joining import Part, join, read_part
 from gonogo.model import Provenance, Request, Workflow
 from gonogo.project import find_project
@@ -203,7 +203,7 @@ def _survey(workflow: Workflow, target: Target, kept: RecordingSet) -> Survey:
             made = kept.of_case(step.id, case.id)
             try:
                 sent[case.path] = request_of(target, step, case, made.reply.text if made else None)
-            except ProductError as error:
+            except (ProductError, TargetError) as error:
                 sent[case.path] = str(error)
     return survey(kept, workflow, sent)
 

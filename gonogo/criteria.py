@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -101,7 +102,7 @@ class Criterion:
             DefinitionError: it is missing or no number.
         """
         value = self.parameters.get(name)
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise DefinitionError(
                 f"criteria.toml: criterion {self.id!r}: parameters.{name} = {value!r} is not a number; write one, its suite asks for it"
             )

@@ -136,7 +136,7 @@ def read_yaml(path: Path, *, root: Path | None = None) -> Document:
         mark = error.problem_mark
         line = f":{mark.line + 1}" if mark else ""
         raise DefinitionError(f"{shown}{line}: not usable YAML: {error.problem}; correct this line") from error
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, TypeError) as error:
         raise DefinitionError(f"{shown}: not usable YAML: {error}; correct the file") from error
     if not isinstance(data, dict):
         raise DefinitionError(f"{shown}:1: the file holds {kind(data)}; write a mapping (key: value lines)")

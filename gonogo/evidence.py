@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import IO, Any
 
 from gonogo.errors import EvidenceError
@@ -18,11 +19,23 @@ VERSION = 1
 
 
 def encode(record: Evidence) -> dict[str, Json]:
-    """A record as plain data.
+    """A record as plain data, which ``decode`` takes; true and false among a sample's values become 1.0 and 0.0.
 
     Raises:
-        EvidenceError: a sample holds NaN or an infinity, which is an error and never a measurement.
+        EvidenceError: the record holds a value that is none: NaN or an infinity in a sample, or one of another type.
     """
+    try:
+        data = _plain(record)
+        decode(data)
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        what = "Collected" if isinstance(record, Collected) else f"{type(record).__name__} of {record.claim}"
+        raise EvidenceError(
+            f"{what}: no record of evidence ({type(error).__name__}: {error}); correct what the suite adds"
+        ) from error
+    return data
+
+
+def _plain(record: Evidence) -> dict[str, Json]:
     if isinstance(record, Collected):
         return {
             "kind": "collected",
@@ -42,7 +55,8 @@ def encode(record: Evidence) -> dict[str, Json]:
             if finding.detail:
                 data["detail"] = finding.detail
         case Sampled():
-            for index, value in enumerate(record.values):
+            values = [float(value) if isinstance(value, bool) else value for value in record.values]
+            for index, value in enumerate(values):
                 if not math.isfinite(value):
                     raise EvidenceError(
                         f"sample {record.name!r} of {record.claim} holds {value!r} at index {index}; a measurement is a finite number"
@@ -52,7 +66,7 @@ def encode(record: Evidence) -> dict[str, Json]:
                 "case": record.case,
                 "name": record.name,
                 "unit": record.unit,
-                "values": list(record.values),
+                "values": list(values),
             }
         case Gap():
             data |= {"kind": "gap", "case": record.case, "reason": record.reason}
@@ -73,28 +87,50 @@ def decode(data: Mapping[str, Any]) -> Evidence:
     """The record that ``encode`` wrote.
 
     Raises:
-        KeyError, TypeError, ValueError: the data is nothing that ``encode`` writes.
+        KeyError, TypeError, ValueError, OverflowError: the data is nothing that ``encode`` writes.
     """
+
+    def text(key: str) -> str:
+        return _typed(key, data[key], str)
+
+    def case() -> str | None:
+        return _typed("case", data["case"], str, NoneType)
+
+    def detail() -> str:
+        return _typed("detail", data.get("detail", ""), str)
+
     decoders: dict[str, Callable[[Claim], Evidence]] = {
         "finding": lambda claim: Judged(
-            claim,
-            data["case"],
-            Finding(data["check"], _true_or_false(data["ok"]), data["reason"], data.get("detail", "")),
+            claim, case(), Finding(text("check"), _typed("ok", data["ok"], bool), text("reason"), detail())
         ),
         "sample": lambda claim: Sampled(
-            claim, data["name"], data["unit"], tuple(_finite(value) for value in data["values"]), data["case"]
+            claim,
+            text("name"),
+            text("unit"),
+            tuple(_finite(value) for value in _typed("values", data["values"], list)),
+            case(),
         ),
-        "gap": lambda claim: Gap(claim, data["case"], data["reason"], data.get("detail", "")),
-        "ended": lambda claim: Ended(claim, Outcome(data["outcome"]), data["reason"], data["item"], data["seconds"]),
+        "gap": lambda claim: Gap(claim, case(), text("reason"), detail()),
+        "ended": lambda claim: Ended(
+            claim, Outcome(data["outcome"]), text("reason"), text("item"), _finite(data["seconds"])
+        ),
     }
     if data["kind"] == "collected":
-        return Collected(tuple(Claim(criterion, step) for criterion, step in data["claims"]), data["deselected"])
-    return decoders[data["kind"]](Claim(data["criterion"], data["step"]))
+        claims = [_typed("a claim", claim, list) for claim in _typed("claims", data["claims"], list)]
+        return Collected(
+            tuple(_claim(criterion, step) for criterion, step in claims), _typed("deselected", data["deselected"], int)
+        )
+    return decoders[data["kind"]](_claim(data["criterion"], data["step"]))
 
 
-def _true_or_false(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"ok is {value!r}, not true or false")
+def _claim(criterion: object, step: object) -> Claim:
+    return Claim(_typed("criterion", criterion, str), _typed("step", step, str, NoneType))
+
+
+def _typed(name: str, value: Any, *kinds: type) -> Any:
+    """The value, which is of one of these types; true and false are no numbers."""
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        raise TypeError(f"{name} is {value!r:.80}, not {' or '.join(kind.__name__ for kind in kinds)}")
     return value
 
 
@@ -116,7 +152,7 @@ class Shard:
         """Add a record.
 
         Raises:
-            EvidenceError: the record holds a value that is none (NaN); nothing is written then.
+            EvidenceError: the record holds a value that is none (see ``encode``); nothing is written then.
         """
         self._write(encode(record))
 
@@ -162,7 +198,7 @@ def read_shard(path: Path) -> ShardContent:
                     raise ValueError(f"the first line is {line!r}, not the head of a shard of version {VERSION}")
                 continue
             records.append(decode(data))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             raise EvidenceError(
                 f"{path.name}:{number}: no record of evidence ({type(error).__name__}: {error}); the run is damaged, run it again"
             ) from error

@@ -68,6 +68,24 @@ class Grammar:
             raise DefinitionError(
                 f"[prompt] heading = {self.heading!r} names no section; write for example '{{section}}:'"
             )
+        try:
+            headings = [self.heading_of(section) for section in self.sections]
+        except (LookupError, ValueError, AttributeError, TypeError) as error:
+            raise DefinitionError(
+                f"[prompt] heading = {self.heading!r} cannot be filled in ({type(error).__name__}: {error}); "
+                "write {section} once and no other braces, for example '{section}:'"
+            ) from error
+        for heading in headings:
+            if heading.splitlines() != [heading] or heading != heading.rstrip():
+                raise DefinitionError(
+                    f"[prompt] heading = {self.heading!r} makes {heading!r}, which no line of a prompt can equal; "
+                    "write heading and sections within one line, without spaces at its end"
+                )
+            if headings.count(heading) > 1:
+                raise DefinitionError(
+                    f"[prompt] sections = {list(self.sections)}: the heading {heading!r} opens two of them; "
+                    "give each section a name of its own"
+                )
         if not self.continuation or self.continuation.splitlines() != [self.continuation]:
             raise DefinitionError(
                 f"[prompt] continuation = {self.continuation!r} must be a text within one line, such as two spaces"

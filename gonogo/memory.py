@@ -74,7 +74,14 @@ def growth(calls: Sequence[Call], *, total: int, every: int, limit: int) -> Grow
     """Bytes that stay alive after ``total`` calls, taken in turn; looked at every ``every`` calls.
 
     It ends early at the first look at which more than ``limit`` bytes are still alive after a full collection.
+
+    Raises:
+        ValueError: there is nothing to call, or ``total`` asks for no call.
     """
+    if not calls:
+        raise ValueError("calls is empty; give at least one call")
+    if total <= 0:
+        raise ValueError(f"total = {total!r} asks for no call; give at least 1")
     with _traced(calls):
         gc.freeze()  # what was alive before needs no second look in each collection below
         try:

@@ -127,6 +127,11 @@ class Case:
         """``step/case``: unique in a project."""
         return f"{self.step}/{self.id}"
 
+    @property
+    def key(self) -> tuple[str, bytes]:
+        """What a prompt of this case depends on: step and inputs. Two cases of one name may differ in it."""
+        return self.step, canonical(dict(self.inputs))
+
 
 @dataclass(frozen=True, slots=True)
 class Message:

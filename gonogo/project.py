@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -72,6 +73,10 @@ class Release:
         if not self.overlay.is_dir():
             raise DefinitionError(f"release {self.version}: the overlay {self.overlay} is no folder; correct the path")
         tree = scratch / f"release-{self.version}"
+        try:
+            tree.mkdir(parents=True)
+        except FileExistsError:  # another release of this version lies there
+            tree = Path(tempfile.mkdtemp(dir=tree.parent, prefix=f"{tree.name}-"))
         for package in self.packages:
             shutil.copytree(self.tree / package, tree / package, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copytree(self.overlay, tree, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import difflib
+import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,12 @@ from gonogo.model import Frame, Json, Provenance, Recording, Reply, Request, can
 
 __all__ = ["RecordingSet", "difference", "dump_recordings", "load_recordings", "readable"]
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # but tab and line feed
+_BOUNDARY = re.compile(r"[\r\v\f\x1c-\x1e\x85\u2028\u2029]")  # where str.splitlines breaks, but \n
+_PLAIN_KEY = re.compile(r"[\w-]+")
+# a text that reads like a value of another type, or has white space around it that nobody would see
+_AMBIGUOUS = re.compile(r"""["{\[\d\s-]|(true|false|null|NaN|Infinity)?\Z|.*\s\Z""")
+
 
 @dataclass(frozen=True)
 class RecordingSet:
@@ -32,9 +40,10 @@ class RecordingSet:
         """Index recordings by the key of their request.
 
         Raises:
-            RecordingError: two recordings answer the same request differently.
+            RecordingError: two recordings hold the same request, or were made for the same case.
         """
         by_key: dict[str, Recording] = {}
+        by_case: dict[tuple[str, str], Recording] = {}
         kept = tuple(recordings)
         for recording in kept:
             first = by_key.setdefault(recording.request.key, recording)
@@ -42,6 +51,13 @@ class RecordingSet:
                 raise RecordingError(
                     f"recordings {first.id!r} and {recording.id!r} hold the same request; keep one and list the cases of both in it"
                 )
+            for case in recording.cases:
+                first = by_case.setdefault((recording.step, case), recording)
+                if first is not recording:
+                    raise RecordingError(
+                        f"recordings {first.id!r} and {recording.id!r} both list the case {case!r} of the step {recording.step!r}; "
+                        "take it out of one of them"
+                    )
         return cls(kept, MappingProxyType(by_key))
 
     def find(self, request: Request) -> Recording | None:
@@ -73,8 +89,8 @@ def load_recordings(folder: Path, *, root: Path | None = None) -> RecordingSet:
     """Load every ``<step>.yaml`` in the folder of one release. A folder that is not there holds no recordings.
 
     Raises:
-        RecordingError: a file is malformed, or two recordings hold the same request.
-        DefinitionError: a file cannot be read at all.
+        DefinitionError: a file cannot be read, or is malformed.
+        RecordingError: two recordings hold the same request or the same case.
     """
     recordings: list[Recording] = []
     ids: dict[str, str] = {}
@@ -132,7 +148,7 @@ def _frames(reply: Section) -> tuple[Frame, ...]:
     for entry in reply.sections("frames", default=()):
         try:
             data = base64.b64decode(entry.text("data", example="base64"), validate=True)
-        except binascii.Error:
+        except (binascii.Error, ValueError):
             entry.fail("data", "not base64; write the frame's bytes in base64")
         frames.append(Frame(entry.number("offset", low=0.0), data))
         entry.finish()
@@ -144,14 +160,20 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+    # control characters are escaped; the next-line character would be read back as \n where it is not
+    style = '"' if _CONTROL.search(text) else "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 _Dumper.add_representer(str, _represent_text)
 
 
 def dump_recordings(step: str, recordings: Sequence[Recording]) -> str:
-    """The YAML file of one step, as ``load_recordings`` reads it."""
+    """The YAML file of one step, as ``load_recordings`` reads it.
+
+    Raises:
+        RecordingError: a recording holds half a character (a lone surrogate), which no YAML file can.
+    """
     entries: list[dict[str, Any]] = []
     for one in recordings:
         reply: dict[str, Any] = {"status": one.reply.status, "text": one.reply.text}
@@ -176,30 +198,49 @@ def dump_recordings(step: str, recordings: Sequence[Recording]) -> str:
                 "reply": reply,
             }
         )
+        try:
+            json.dumps(entries[-1], ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise RecordingError(
+                f"recording {one.id!r} holds half a character ({error.object[error.start : error.end]!a}), "
+                "which no file in UTF-8 can hold; take it out of the case's inputs or of the reply"
+            ) from error
     return yaml.dump(
         {"step": step, "recordings": entries}, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120
     )
 
 
 def readable(request: Request) -> list[str]:
-    """A request as lines for a reader or a diff: one line per value, texts line by line."""
+    """A request as lines for a reader or a diff: one line per value, texts line by line. Other requests, other lines.
+
+    What could be mistaken for something else is written as JSON: a text like a number, a line that ends otherwise than with \\n.
+    """
     lines = [f"{request.provider} {request.operation}"]
 
     def walk(prefix: str, value: Json) -> None:
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             for key in sorted(value):
-                walk(f"{prefix}.{key}" if prefix else key, value[key])
-        elif isinstance(value, list):
+                shown = key if _PLAIN_KEY.fullmatch(key) else _as_json(key)
+                walk(f"{prefix}.{shown}" if prefix else shown, value[key])
+        elif isinstance(value, list) and value:
             for index, one in enumerate(value):
                 walk(f"{prefix}[{index}]", one)
-        elif isinstance(value, str) and len(value.splitlines()) > 1:
+        elif isinstance(value, str) and "\n" in value:
             lines.append(f"{prefix}:")
-            lines.extend(f"  {line}" for line in value.splitlines())
-        else:
+            for line in value.split("\n"):
+                lines.append(f"  {_as_json(line) if line.startswith('\"') or _BOUNDARY.search(line) else line}")
+        elif isinstance(value, str) and not _AMBIGUOUS.match(value) and not _BOUNDARY.search(value):
             lines.append(f"{prefix}: {value}")
+        else:
+            lines.append(f"{prefix}: {_as_json(value)}")
 
     walk("", dict(request.body))
     return lines
+
+
+def _as_json(value: Json) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return _BOUNDARY.sub(lambda match: f"\\u{ord(match[0]):04x}", text)  # JSON leaves U+0085, U+2028 and U+2029 as they are
 
 
 def difference(before: Request, after: Request, *, context: int = 2) -> str:

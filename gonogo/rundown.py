@@ -50,7 +50,7 @@ def begin_run(workbench: Workbench, phase: Phase, *, reports: Path) -> Rundown:
     definitions = workbench.definitions
     releases: dict[str, dict[str, Json]] = {}
     abilities: set[Ability] = set()
-    notes: list[str] = []
+    failure = ""
     for role, release in definitions.releases.items():
         releases[role] = {"version": release.version}
         if role != "candidate":
@@ -60,7 +60,7 @@ def begin_run(workbench: Workbench, phase: Phase, *, reports: Path) -> Rundown:
             abilities |= worker.abilities
             releases[role] |= worker.describe()
         except ProductError as error:
-            notes.append(f"{error}".splitlines()[0])
+            failure = str(error).splitlines()[0]
     started = datetime.now(UTC)
     info = RunInfo(
         id=f"{started:%Y%m%dT%H%M%S.%f}"[:-3] + f"Z-{phase.value}",
@@ -68,9 +68,10 @@ def begin_run(workbench: Workbench, phase: Phase, *, reports: Path) -> Rundown:
         facts=definitions.facts(phase, abilities),
         releases=releases,
         titles={step.id: step.path for step in definitions.workflow.steps},
+        failure=failure,
     )
     directory = RunDirectory.create(reports, info, definitions.project.criteria, definitions.recordings)
-    return Rundown(directory, info, notes)
+    return Rundown(directory, info)
 
 
 @dataclass
@@ -218,6 +219,7 @@ def judge_run(run: LoadedRun, notes: Sequence[str] = ()) -> Verdict:
         run.criteria,
         run.info.facts,
         run.evidence,
+        failures=[run.info.failure] if run.info.failure else [],
         damage=damage(run),
         notes=[*notes, *([partial] if partial else [])],
     )

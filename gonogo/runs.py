@@ -25,7 +25,7 @@ from typing import Any
 from gonogo.criteria import Criteria, load_criteria
 from gonogo.errors import EvidenceError, GonogoError
 from gonogo.evidence import ShardContent, read_shard
-from gonogo.model import Ability, Evidence, Json, Phase, canonical
+from gonogo.model import Ability, Evidence, Json, Phase, Recording, canonical
 from gonogo.recordings import RecordingSet
 from gonogo.verdict import Facts
 
@@ -36,13 +36,17 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What a run is about. ``started`` is ISO 8601 in UTC; ``releases`` maps ``candidate``/``baseline`` to facts."""
+    """What a run is about. ``started`` is ISO 8601 in UTC; ``releases`` maps ``candidate``/``baseline`` to facts.
+
+    ``failure`` says how the candidate failed to start, where it did.
+    """
 
     id: str
     started: str
     facts: Facts
     releases: Mapping[str, Mapping[str, Json]]
     titles: Mapping[str, str]
+    failure: str = ""
 
     def as_json(self) -> dict[str, Json]:
         """Plain data, for run.json."""
@@ -57,6 +61,7 @@ class RunInfo:
             "abilities": [ability.value for ability in sorted(self.facts.abilities)],
             "synthetic": self.facts.synthetic,
             "releases": {name: dict(release) for name, release in self.releases.items()},
+            "failure": self.failure,
         }
 
     @classmethod
@@ -75,20 +80,22 @@ class RunInfo:
             abilities=frozenset(Ability(one) for one in data["abilities"]),
             synthetic=data["synthetic"],
         )
-        return cls(data["id"], data["started"], facts, data["releases"], data["titles"])
+        return cls(data["id"], data["started"], facts, data["releases"], data["titles"], data["failure"])
 
 
 def recording_hashes(recordings: Mapping[str, RecordingSet]) -> dict[str, Json]:
-    """Release -> recording id -> SHA-256 over request key, status, reply and provenance."""
+    """Release -> recording id -> SHA-256 over request key, reply (status, text, frames), provenance and cases."""
     return {
-        release: {
-            one.id: hashlib.sha256(
-                canonical([one.request.key, one.reply.status, one.reply.text, one.provenance.value, list(one.cases)])
-            ).hexdigest()
-            for one in recordings[release].recordings
-        }
+        release: {one.id: hashlib.sha256(canonical(_content(one))).hexdigest() for one in recordings[release].recordings}
         for release in sorted(recordings)
     }
+
+
+def _content(recording: Recording) -> Json:
+    reply = recording.reply
+    frames: Json = [[frame.offset, frame.data.hex()] for frame in reply.frames]
+    cases: Json = list(recording.cases)
+    return [recording.request.key, reply.status, reply.text, frames, recording.provenance.value, cases]
 
 
 @dataclass(frozen=True)

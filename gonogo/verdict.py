@@ -5,7 +5,6 @@ For a claim: what was found decides NO-GO, what was not found decides INCONCLUSI
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -63,6 +62,7 @@ def judge(
     facts: Facts,
     evidence: Iterable[Evidence],
     *,
+    failures: Sequence[str] = (),
     damage: Sequence[str] = (),
     notes: Sequence[str] = (),
 ) -> Verdict:
@@ -72,6 +72,7 @@ def judge(
         criteria: what is asked.
         facts: what the run is about.
         evidence: all records of all shards, in any order.
+        failures: how the candidate falls short as a whole, such as by not starting; each is NO-GO.
         damage: what is known to be lost of the evidence; it keeps the run from GO.
         notes: sentences for a reader that decide nothing.
     """
@@ -99,6 +100,9 @@ def judge(
     if not facts.steps:
         reasons.append("the workflow has no steps; nothing was replayed")
         status = Status.worst([status, Status.INCONCLUSIVE])
+    if failures:
+        reasons[:0] = failures
+        status = Status.NO_GO
     if damage:
         reasons.extend(damage)
         status = Status.worst([status, Status.INCONCLUSIVE])
@@ -228,8 +232,8 @@ def _values(measure: Measure, samples: Sequence[Sampled]) -> list[float]:
     for sample in samples:
         if sample.case is not None:
             cases.setdefault(sample.case, []).extend(sample.values)
-    # a value that is no number stays in front of any other, for the statistic to refuse
-    return [next((value for value in values if not math.isfinite(value)), max(values)) for values in cases.values()]
+    # what is neither 0 nor 1 stays in front, for the statistic to refuse
+    return [next((value for value in values if value not in (0.0, 1.0)), max(values)) for values in cases.values()]
 
 
 def _judge_measure(measure: Measure, samples: Sequence[Sampled]) -> tuple[Status, str, Mapping[str, Json]]:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from gonogo.checks import reply_conforms
 from gonogo.criteria import Criteria, load_criteria
-from gonogo.errors import MissingReply, ProductError, TargetError
+from gonogo.errors import MissingReply, ProductError, TargetError, WorkerDied
 from gonogo.model import Ability, Case, Phase, Provenance, Reply, Step, Workflow
 from gonogo.project import Project, Release
 from gonogo.recordings import RecordingSet, load_recordings
+from gonogo.replies import reply_conforms
 from gonogo.stub import LlmFault, Script
 from gonogo.targets.adapter import Built
 from gonogo.targets.client import Ran, ReleaseWorker
@@ -108,15 +108,28 @@ class Llm:
 
 
 class Target:
-    """A release that is asked for prompts and runs. Its worker starts at the first question and serves them all."""
+    """A release that is asked for prompts and runs. Its worker starts at the first question; one that died is replaced.
 
-    def __init__(self, release: Release, workflow: Workflow, recordings: Path, stack: ExitStack, scratch: Path) -> None:
+    ``judged`` is false for the previous release: where that one fails, it is not the candidate that falls short.
+    """
+
+    def __init__(
+        self,
+        release: Release,
+        workflow: Workflow,
+        recordings: Path,
+        stack: ExitStack,
+        scratch: Path,
+        *,
+        judged: bool = True,
+    ) -> None:
         self.release = release
+        self._judged = judged
         self._workflow = workflow
         self._recordings = recordings
         self._stack = stack
         self._scratch = scratch
-        self._built: dict[str, Built | ProductError] = {}
+        self._built: dict[tuple[str, bytes], Built | ProductError] = {}
         self._variants: dict[int, ReleaseWorker] = {}
 
     @cached_property
@@ -132,7 +145,8 @@ class Target:
     @cached_property
     def worker(self) -> ReleaseWorker:
         """The worker that answers everything that is neither timed nor traced."""
-        return self.open_worker()
+        with self._asked():
+            return self.open_worker()
 
     @cached_property
     def timed(self) -> ReleaseWorker:
@@ -151,24 +165,39 @@ class Target:
         """A worker in which nothing but tracing of memory happens."""
         return self.open_worker()
 
+    @contextmanager
+    def _asked(self) -> Iterator[None]:
+        try:
+            yield
+        except WorkerDied:
+            self.__dict__.pop("worker", None)  # the next question gets a fresh one
+            raise
+        except ProductError as error:
+            if self._judged:
+                raise
+            raise TargetError(f"the previous release failed, so there is nothing to compare with: {error}") from error
+
     def construct(self, case: Case) -> Built:
         """The prompt of a case. The recorded cases of a step are built together, once.
 
         Raises:
             ProductError: the release raised.
         """
-        if case.path not in self._built:
+        if case.key not in self._built:
             recorded = self._workflow.cases_of(case.step)
             batch = recorded if case in recorded else (case,)
-            self._built.update(zip((one.path for one in batch), self.worker.construct(batch), strict=True))
-        built = self._built[case.path]
-        if isinstance(built, ProductError):
-            raise built
+            with self._asked():
+                self._built.update(zip((one.key for one in batch), self.worker.construct(batch), strict=True))
+        built = self._built[case.key]
+        with self._asked():
+            if isinstance(built, ProductError):
+                raise built
         return built
 
     def construct_all(self, cases: Sequence[Case]) -> list[Built | ProductError]:
         """The prompts of cases that are not recorded (generated ones)."""
-        return self.worker.construct(cases)
+        with self._asked():
+            return self.worker.construct(cases)
 
     def run(
         self,
@@ -180,7 +209,8 @@ class Target:
         watched: bool = True,
     ) -> Ran:
         """Run a case end to end; see ``ReleaseWorker.run``."""
-        return self.worker.run(case, script=script, fault=fault, constructor=constructor, watched=watched)
+        with self._asked():
+            return self.worker.run(case, script=script, fault=fault, constructor=constructor, watched=watched)
 
     @contextmanager
     def redefined(self, step: Step) -> Iterator[None]:
@@ -206,14 +236,14 @@ class Workbench:
         self._stack = ExitStack()
         self._scratch = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="gonogo-")))
 
-    def _target(self, release: Release) -> Target:
-        project = self.definitions.project
-        return Target(release, self.definitions.workflow, project.recordings_of(release), self._stack, self._scratch)
+    def _target(self, release: Release, *, judged: bool) -> Target:
+        recordings = self.definitions.project.recordings_of(release)
+        return Target(release, self.definitions.workflow, recordings, self._stack, self._scratch, judged=judged)
 
     @cached_property
     def candidate(self) -> Target:
         """The release under judgement."""
-        return self._target(self.definitions.project.candidate)
+        return self._target(self.definitions.project.candidate, judged=True)
 
     @cached_property
     def baseline(self) -> Target:
@@ -226,7 +256,7 @@ class Workbench:
             raise TargetError(
                 "the project names no previous release; give one in conftest.py or with --gonogo-baseline"
             )
-        return self._target(self.definitions.project.baseline)
+        return self._target(self.definitions.project.baseline, judged=False)
 
     def llm(self, target: Target) -> Llm:
         """The stub's recordings for a target."""

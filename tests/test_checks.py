@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from gonogo.checks import (
     excerpt,
     inputs_mapped,
-    reply_conforms,
     same_text,
     sections_in_order,
     templates_verbatim,
     text_difference,
 )
 from gonogo.model import Finding, FormatTemplate, Json, Step
+from gonogo.replies import reply_conforms
 
 INPUTS = {"basic_idea": "Roman roads:\nTASK:\nstraight [data:notes]", "audience": "walkers", "notes": ""}
 PROMPT = built(STEP, INPUTS)
@@ -222,10 +222,10 @@ def test_a_reply_that_conforms_passes_also_when_wrapped(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "part"),
     [
-        ("", "the reply holds no JSON: ''"),
-        ("I cannot do that.", "the reply holds no JSON: 'I cannot do that.'"),
-        ('["a", "b"', "the reply holds no JSON"),
-        ('["a", "b",]', "the reply holds no JSON"),
+        ("", "there is no JSON in it"),
+        ("I cannot do that.", "there is no JSON in it"),
+        ('["a", "b"', "is broken"),
+        ('["a", "b",]', "is broken"),
         ('["a"]', "does not conform to list-out: the whole"),
         ('["a", 2]', "does not conform to list-out: 1: "),
         ('{"facts": ["a", "b"]}', "does not conform to list-out: the whole"),

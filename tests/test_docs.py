@@ -55,7 +55,6 @@ IN_THE_EXAMPLE = {
     "gonogo verdict reports/latest": 0,
     "gonogo --version": 0,
     "pytest acceptance/test_prompt_structure.py": 10,
-    "pytest acceptance/test_prompt_structure.py -k interesting-facts": 10,
 }
 # Run in a copy with one suite: everything else is not executed, so the verdict is open.
 WITH_ONE_SUITE = {NIGHTLY: 10, ELSEWHERE: 10}
@@ -101,7 +100,9 @@ def run(command: str, folder: Path, **environment: str) -> subprocess.CompletedP
     while re.fullmatch(r"[A-Z_]+=.*", words[0]):
         name, _, value = words.pop(0).partition("=")
         environment[name] = value
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
+    # a reader's Python keeps what it has compiled, and knows nothing of the pytest around this one
+    kept_out = ("PYTEST_", "COV_", "PYTHONDONTWRITEBYTECODE")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(kept_out)}
     return subprocess.run(
         [str(BIN / words[0]), *words[1:]],
         cwd=folder,
@@ -159,7 +160,7 @@ class TestCommands:
         assert "partial selection" in printed["pytest acceptance/test_prompt_structure.py"].replace("\n", " ")
 
         judged = [json.loads(path.read_text()) for path in sorted(letter.glob("reports/runs/*/verdict.json"))]
-        assert [document["verdict"] for document in judged] == ["GO", "INCONCLUSIVE", "INCONCLUSIVE"]
+        assert [document["verdict"] for document in judged] == ["GO", "INCONCLUSIVE"]
         schema = json.loads((ROOT / "docs" / "verdict.schema.json").read_text(encoding="utf-8"))
         described = jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
         for document in judged:

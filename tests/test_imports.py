@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("model", "errors", "clock"),
     ("documents", "statistics", "grammar", "memory"),
-    ("checks", "criteria", "environment", "documentation", "evidence", "hygiene", "project", "recordings", "workflows"),
+    ("checks", "criteria", "environment", "documentation", "evidence", "hygiene", "project", "recordings", "replies", "workflows"),
     ("gathering", "generated", "verdict"),
     ("stub", "runs"),
     ("collector", "targets"),

@@ -31,12 +31,15 @@ class ModelClock:
 
 
 @contextmanager
-def installed(stub: Stub, now_ns: Callable[[], int] = time.perf_counter_ns) -> Iterator[ModelClock]:
+def installed(
+    stub: Stub, now_ns: Callable[[], int] = time.perf_counter_ns, on_stray: Callable[[str], None] | None = None
+) -> Iterator[ModelClock]:
     """Answer every call that ``requests`` makes in this process from ``stub``, until the block ends.
 
     Args:
         stub: what answers.
         now_ns: the clock by which the waiting for the model is counted.
+        on_stray: told of every call that is no request to a model; the application may swallow the refusal.
 
     Yields:
         A clock of the time spent in calls, so that a run can be timed without its model.
@@ -47,8 +50,12 @@ def installed(stub: Stub, now_ns: Callable[[], int] = time.perf_counter_ns) -> I
         body = call.body or b""
         request = read_request(call.url or "", body.encode() if isinstance(body, str) else body)
         if request is None:
+            stray = f"{call.method} {call.url}"
+            stub.note_stray(stray)
+            if on_stray is not None:
+                on_stray(stray)
             raise requests.exceptions.ConnectionError(
-                f"gonogo knows no model at {call.method} {call.url}; no call leaves this process"
+                f"{stray} is no request to a model that gonogo knows; no call leaves this process"
             )
         answered = stub.answer(request)
         if answered.fault is LlmFault.REFUSED:

@@ -107,6 +107,10 @@ class Stub:
             return self._miss(request, "there are no recordings of this release")
         return self._miss(request, f"nearest is {nearest.id}\n{difference(nearest.request, request)}")
 
+    def note_stray(self, call: str) -> None:
+        """Keep a call that is no request to a model, so that the application cannot hide that it made one."""
+        self.journal.append(Exchange(Request("none", call, {}), None, None, f"{call} is no request to a model"))
+
     def _served(self, request: Request, served: str, reply: Reply) -> Answer:
         self.journal.append(Exchange(request, served, reply.text))
         return Answer(reply.status, reply_body(request, reply))

@@ -101,7 +101,8 @@ def reply_body(request: Request, reply: Reply) -> bytes:
     """The reply as the provider sends it: the recorded frames where there are any, else made from the text."""
     if reply.frames:
         return b"".join(frame.data for frame in reply.frames)
-    return json.dumps(_OPERATIONS[request.operation].reply(request.body, reply.text), ensure_ascii=False).encode()
+    made = json.dumps(_OPERATIONS[request.operation].reply(request.body, reply.text), ensure_ascii=False)
+    return made.encode("utf-8", "backslashreplace")  # half a character becomes the escape that JSON has for it
 
 
 def error_body(request: Request, message: str) -> bytes:

@@ -60,8 +60,8 @@ class Run:
 
     @property
     def succeeded(self) -> bool:
-        """Whether the run ended well."""
-        return self.error is None
+        """Whether the run ended well: no error was told, and the status is none of an error."""
+        return self.error is None and self.status < 400
 
     def as_json(self) -> dict[str, Json]:
         """Plain data, for the wire."""

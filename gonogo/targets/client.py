@@ -125,13 +125,16 @@ class ReleaseWorker:
     def close(self) -> None:
         """End the process, by force where it does not end by itself. May be called twice."""
         self._pipe.close()
-        if self._process.poll() is None:
-            try:
-                self._process.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+        self._end()
         self._scratch.cleanup()
+
+    def _end(self) -> None:
+        """Wait for the process, whose pipe is closed; end it by force where it does not end by itself."""
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
     @property
     def pid(self) -> int:
@@ -146,13 +149,13 @@ class ReleaseWorker:
             self._pipe.send_bytes(json.dumps(message).encode())
             if not self._pipe.poll(self._timeout):
                 self._process.kill()
-                raise TargetError(
+                raise WorkerDied(
                     f"release {self.release.version}: no answer within {self._timeout:g} s; the worker was stopped. "
                     "Look for an endless loop or a lock in the release"
                 )
             answer = json.loads(self._pipe.recv_bytes())
         except (EOFError, OSError) as error:
-            self._process.wait(timeout=5)
+            self._end()
             raise WorkerDied(
                 f"release {self.release.version}: the worker ended with status {self._process.returncode} before it answered; "
                 f"its last lines: {self._last_lines()}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from gonogo.errors import TargetError
 from gonogo.model import Ability, Case, Json, Prompt, Step
 from gonogo.targets.adapter import Built, Run, WorkerContext
 
@@ -45,17 +46,17 @@ class FunctionAdapter:
         """Not offered.
 
         Raises:
-            LookupError: always; a function alone runs nothing.
+            TargetError: always; a function alone runs nothing.
         """
-        raise LookupError(f"a constructor alone cannot run {case.path}")
+        raise TargetError(f"a constructor alone cannot run {case.path}")
 
     def runner(self, case: Case) -> Callable[[], object]:
         """Not offered.
 
         Raises:
-            LookupError: always.
+            TargetError: always.
         """
-        raise LookupError(f"a constructor alone cannot run {case.path}")
+        raise TargetError(f"a constructor alone cannot run {case.path}")
 
     def define(self, steps: Sequence[Step]) -> None:
         """Use other definitions from now on."""

@@ -101,7 +101,7 @@ def broken_constructor(seam: str | None, fault: ConstructorFault | None) -> Iter
     try:
         module = importlib.import_module(module_name)
         real = getattr(module, attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise TargetError(
             f"the adapter's seam {seam!r} leads nowhere ({error}); write 'package.module:function'"
         ) from error

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
+from gonogo.errors import TargetError
 from gonogo.model import Ability, Case, Json, Prompt, Step, canonical
 from gonogo.targets.adapter import Built, Run
 
@@ -212,9 +213,9 @@ class HttpApplication:
         """Not offered over HTTP.
 
         Raises:
-            LookupError: always.
+            TargetError: always.
         """
-        raise LookupError("definitions cannot be replaced over HTTP")
+        raise TargetError("definitions cannot be replaced over HTTP")
 
     def describe(self) -> Mapping[str, Json]:
         """Nothing is known of an application but its contract."""

@@ -42,10 +42,10 @@ class _Gate:
         self.refused: list[str] = []
 
     def __call__(self, event: str, args: tuple[Any, ...]) -> None:
-        if event == "socket.connect":
+        if event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
             address = args[1]
-            host = address[0] if isinstance(address, tuple) else str(address)
-        elif event == "socket.getaddrinfo":
+            host = str(address[0]) if isinstance(address, tuple) else str(address)
+        elif event in ("socket.getaddrinfo", "socket.gethostbyname"):
             host = str(args[0])
         else:
             return
@@ -54,6 +54,17 @@ class _Gate:
             raise OutboundConnection(
                 f"the release tried to reach {host!r}; only its stub and {list(self.allowed)} are open to it"
             )
+
+    def stray(self, call: str) -> None:
+        """A call over HTTP that no model is asked by."""
+        self.refused.append(call)
+
+    def report(self) -> dict[str, Json] | None:
+        """The answer that names what the release tried to reach since the last one, or none."""
+        if not self.refused:
+            return None
+        places, self.refused = sorted(set(self.refused)), []
+        return {"broken": f"the release tried to reach {', '.join(places)}", "outbound": True}
 
 
 def load_factory(reference: str) -> Callable[[WorkerContext], Adapter]:
@@ -74,7 +85,7 @@ def load_factory(reference: str) -> Callable[[WorkerContext], Adapter]:
         else:
             module = importlib.import_module(place)
         factory = getattr(module, name)
-    except (ImportError, AttributeError, ValueError, OSError, SyntaxError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError, OSError, SyntaxError) as error:
         raise TargetError(
             f"the adapter {reference!r} cannot be loaded ({type(error).__name__}: {error}); "
             "write 'file.py:function' or 'package.module:function', and see that its imports are installed"
@@ -87,9 +98,11 @@ def load_factory(reference: str) -> Callable[[WorkerContext], Adapter]:
 def _check_origin(packages: list[str], tree: Path) -> None:
     for name in packages:
         module = sys.modules.get(name)
-        if module is not None and not Path(str(module.__file__)).resolve().is_relative_to(tree.resolve()):
+        places = [] if module is None else [module.__file__] if module.__file__ else list(module.__path__)
+        elsewhere = [place for place in places if not Path(place).resolve().is_relative_to(tree.resolve())]
+        if elsewhere:
             raise TargetError(
-                f"the package {name!r} was loaded from {module.__file__}, not from the release in {tree}; "
+                f"the package {name!r} was loaded from {elsewhere[0]}, not from the release in {tree}; "
                 "another release would be judged. Import it inside the adapter's function and nowhere earlier"
             )
 
@@ -107,7 +120,7 @@ class Server:
         self._own = own_clock
         self._model = model_clock
         self._tree = tree
-        self._calls: dict[tuple[str, str, str], Callable[[], object]] = {}
+        self._calls: dict[tuple[str, tuple[str, bytes]], Callable[[], object]] = {}
 
     def describe(self) -> Json:
         """What the adapter says about the release."""
@@ -124,7 +137,9 @@ class Server:
     def _construct(self, case: Case) -> Json:
         try:
             built: Built = self._adapter.construct(case)
-        except Exception as error:  # noqa: BLE001 - whatever the product raises is the product's failure, told as such
+        except GonogoError:
+            raise
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the product raises is the product's failure, told as such
             return {"raised": _raised(error)}
         return {"prompt": prompt_to_json(built.prompt), "fallback": built.fallback}
 
@@ -143,7 +158,9 @@ class Server:
         with broken_constructor(self._adapter.seam, ConstructorFault(constructor) if constructor else None):
             try:
                 run = self._adapter.run(asked, watched=watched)
-            except Exception as error:  # noqa: BLE001 - see _construct
+            except GonogoError:
+                raise
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - see _construct
                 return {"raised": _raised(error), "exchanges": [one.as_json() for one in self._stub.journal]}
         return {"run": run.as_json(), "exchanges": [one.as_json() for one in self._stub.journal]}
 
@@ -154,7 +171,7 @@ class Server:
         return None
 
     def _call(self, kind: str, case: Case) -> Callable[[], object]:
-        key = (kind, case.step, case.id)
+        key = (kind, case.key)
         if key not in self._calls:
             self._calls[key] = self._adapter.constructor(case) if kind == "construct" else self._adapter.runner(case)
         return self._calls[key]
@@ -209,22 +226,19 @@ def _raised(error: BaseException) -> Json:
 
 
 def _answer(server: Server, message: Mapping[str, Any], gate: _Gate) -> dict[str, Json]:
-    gate.refused.clear()
     try:
-        value = getattr(server, message["operation"])(**message["arguments"])
+        answer: dict[str, Json] = {"value": getattr(server, message["operation"])(**message["arguments"])}
     except GonogoError as error:
-        return {"broken": str(error)}
-    except Exception as error:  # noqa: BLE001 - told to the other side, which raises it under its own name
-        return {"raised": _raised(error)}
-    if gate.refused:
-        return {"broken": f"the release tried to reach {', '.join(sorted(set(gate.refused)))}", "outbound": True}
-    return {"value": value}
+        answer = {"broken": str(error)}
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - told to the other side, which raises it under its own name
+        answer = {"raised": _raised(error)}
+    return gate.report() or answer
 
 
 def _clock_of(frozen_at: str | None) -> AbstractContextManager[object]:
     if frozen_at is None:
         return nullcontext()
-    return time_machine.travel(datetime.fromisoformat(frozen_at), tick=False)
+    return time_machine.travel(datetime.fromisoformat(frozen_at).timestamp(), tick=False)
 
 
 def main() -> None:
@@ -242,19 +256,22 @@ def main() -> None:
     )
     gate = _Gate(tuple(opening["network"]))
     own_clock = OwnClock()
-    with _clock_of(opening["frozen_at"]), installed(stub, own_clock.now_ns) as model_clock:
+    with (
+        _clock_of(opening["frozen_at"]),
+        installed(stub, own_clock.now_ns, gate.stray) as model_clock,
+    ):
+        sys.addaudithook(gate)
         try:
             adapter = load_factory(opening["adapter"])(context)
             _check_origin(opening["packages"], tree)
         except GonogoError as error:
-            pipe.send_bytes(json.dumps({"broken": str(error)}).encode())
+            pipe.send_bytes(json.dumps(gate.report() or {"broken": str(error)}).encode())
             return
-        except Exception as error:  # noqa: BLE001 - a release that does not start is the product's failure
-            pipe.send_bytes(json.dumps({"raised": _raised(error)}).encode())
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a release that does not start is the product's failure
+            pipe.send_bytes(json.dumps(gate.report() or {"raised": _raised(error)}).encode())
             return
-        sys.addaudithook(gate)
         server = Server(adapter, stub, own_clock, model_clock, tree)
-        pipe.send_bytes(json.dumps({"value": server.abilities()}).encode())
+        pipe.send_bytes(json.dumps(gate.report() or {"value": server.abilities()}).encode())
         while True:
             try:
                 message = json.loads(pipe.recv_bytes())

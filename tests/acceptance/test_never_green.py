@@ -9,6 +9,9 @@ import pytest
 from constructor_project import ADAPTER, CRITERIA, SPEED, TEST_LENGTH, TEST_STRUCTURE, add_speed, write, write_project
 from sandbox import Answer, run_pytest
 
+from gonogo.rundown import verify
+from gonogo.runs import RunDirectory
+
 pytest_plugins = ["pytester"]
 
 Judge = Callable[..., Answer]
@@ -138,27 +141,7 @@ BENT_SUITES = {
     "it yields": in_structure("CHECK\nyield"),
     "it is no test any more": TEST_STRUCTURE.replace("def test_structure", "def structure"),
     "it cannot be imported": "import no_such_module\n",
-    "it leaves pytest with status 0": in_structure("CHECK\npytest.exit('enough', returncode=0)"),
 }
-
-
-@pytest.mark.parametrize("suite", BENT_SUITES.values(), ids=BENT_SUITES)
-def test_a_bent_suite_is_not_go(project: Path, judge: Judge, suite: str) -> None:
-    write(project, STRUCTURE, suite)
-    answer = judge("acceptance", "--continue-on-collection-errors")
-    assert answer.status == 10, answer.output
-    assert answer.verdicts["structure"] == "INCONCLUSIVE"
-
-
-@pytest.mark.parametrize("suite", BENT_SUITES.values(), ids=BENT_SUITES)
-def test_with_a_failing_claim_beside_it_the_run_is_no_go(project: Path, judge: Judge, suite: str) -> None:
-    write(project, STRUCTURE, suite)
-    # its module comes first, so that no suite can end the run before it
-    write(project, "acceptance/test_a_length.py", TEST_LENGTH.replace(".prompt.size]", ".prompt.size + 2000]"))
-    (project / LENGTH).unlink()
-    answer = judge("acceptance", "--continue-on-collection-errors")
-    assert (answer.status, answer.document["verdict"]) == (1, "NO-GO"), answer.output
-    assert answer.verdicts == {"structure": "INCONCLUSIVE", "length": "NO-GO"}
 
 
 SAMPLES = {
@@ -167,17 +150,57 @@ SAMPLES = {
     "none at all": "evidence.sample('length', [], unit='B')",
     "of another name": "evidence.sample('lenght', [3], unit='B')",
     "of another unit": "evidence.sample('length', [3], unit='KiB')",
-    "a finding in its place": "evidence.add(None, Finding('length', True, 'short enough'))",
+    "a finding in its place": "evidence.add(None, sections_in_order(candidate.construct(cases[0]).text, grammar))",
 }
 
 
-@pytest.mark.parametrize("line", SAMPLES.values(), ids=SAMPLES)
-def test_a_sample_that_is_none_is_not_go(project: Path, judge: Judge, line: str) -> None:
-    head, _, _ = TEST_LENGTH.partition("    for case")
-    write(project, LENGTH, f"from gonogo.model import Finding\n{head}    {line}\n")
+def _named(words: str) -> str:
+    """An id for a criterion."""
+    return "-".join(words.replace(",", "").split())
+
+
+@pytest.fixture(scope="module")
+def bent(tmp_path_factory: pytest.TempPathFactory) -> Answer:
+    """One run over a project with a criterion for each bent suite beside the usual two. A run of its own would be as good."""
+    folder = tmp_path_factory.mktemp("bent")
+    write_project(folder)
+    head, structure, length = CRITERIA.partition("[[criterion]]")[0], *CRITERIA.split("[[criterion]]")[1:]
+    criteria = [head, structure, length]
+    for name, suite in BENT_SUITES.items():
+        criteria.append(structure.replace('"structure"', f'"{_named(name)}"'))
+        write(folder, f"acceptance/test_{_named(name)}.py", suite.replace('"structure"', f'"{_named(name)}"'))
+    for name, line in SAMPLES.items():
+        criteria.append(length.replace('id = "length"', f'id = "{_named(name)}"'))
+        suite = in_structure(line, parameters="cases, candidate, grammar, evidence")
+        write(folder, f"acceptance/test_{_named(name)}.py", suite.replace('"structure"', f'"{_named(name)}"'))
+    write(folder, "acceptance/criteria.toml", "[[criterion]]".join(criteria))
+    return run_pytest(folder, "acceptance", "--continue-on-collection-errors", *QUIET)
+
+
+def test_bent_suites_keep_a_run_from_go(bent: Answer) -> None:
+    assert (bent.status, bent.document["verdict"]) == (10, "INCONCLUSIVE"), bent.output
+    assert {name for name, verdict in bent.verdicts.items() if verdict != "INCONCLUSIVE"} == {"structure", "length"}
+
+
+@pytest.mark.parametrize("name", [*BENT_SUITES, *SAMPLES])
+def test_a_bent_suite_is_not_go(bent: Answer, name: str) -> None:
+    assert bent.verdicts[_named(name)] == "INCONCLUSIVE"
+    assert bent.reasons(_named(name))
+
+
+@pytest.mark.parametrize("name", ["skipped inside", "its fixture raises", "it adds nothing", "it is no test any more"])
+def test_with_a_failing_claim_beside_it_the_run_is_no_go(project: Path, judge: Judge, name: str) -> None:
+    write(project, STRUCTURE, BENT_SUITES[name])
+    write(project, LENGTH, TEST_LENGTH.replace(".prompt.size]", ".prompt.size + 2000]"))
     answer = judge()
-    assert answer.status == 10, answer.output
-    assert answer.verdicts == {"structure": "GO", "length": "INCONCLUSIVE"}
+    assert (answer.status, answer.document["verdict"]) == (1, "NO-GO"), answer.output
+    assert answer.verdicts == {"structure": "INCONCLUSIVE", "length": "NO-GO"}
+
+
+def test_leaving_pytest_with_status_0_is_not_go(project: Path, judge: Judge) -> None:
+    write(project, STRUCTURE, in_structure("CHECK\npytest.exit('enough', returncode=0)"))
+    answer = judge()
+    assert (answer.status, answer.document["verdict"]) == (10, "INCONCLUSIVE"), answer.output
 
 
 def test_a_step_without_cases_is_not_go(project: Path, judge: Judge) -> None:
@@ -239,9 +262,10 @@ def test_a_release_that_falls_short_is_no_go(project: Path, judge: Judge, adapte
     ],
     ids=["ends its process", "does not start", "ends its process at the start"],
 )
-def test_a_release_that_does_not_live_is_not_go(project: Path, judge: Judge, adapter: str) -> None:
-    write(project, "adapter.py", adapter)
-    answer = judge()
+def test_a_release_that_does_not_live_is_not_go(tmp_path: Path, adapter: str) -> None:
+    write_project(tmp_path)
+    write(tmp_path, "adapter.py", adapter)
+    answer = run_pytest(tmp_path, "acceptance", *QUIET)
     assert answer.status in (1, 4, 10), answer.output
     assert answer.status == 4 or answer.verdicts["structure"] != "GO"
 
@@ -262,9 +286,10 @@ def test_collecting_alone_gives_no_verdict(project: Path, judge: Judge) -> None:
     assert "GO" not in answer.output
 
 
-def test_an_interrupted_run_keeps_its_status_and_is_not_go(project: Path, judge: Judge) -> None:
-    write(project, "acceptance/test_structure.py", in_structure("CHECK\nraise KeyboardInterrupt"))
-    answer = judge()
+def test_an_interrupted_run_keeps_its_status_and_is_not_go(tmp_path: Path) -> None:
+    write_project(tmp_path)
+    write(tmp_path, STRUCTURE, in_structure("CHECK\nraise KeyboardInterrupt"))
+    answer = run_pytest(tmp_path, "acceptance", *QUIET)
     assert (answer.status, answer.document["verdict"]) == (2, "INCONCLUSIVE"), answer.output
 
 
@@ -353,11 +378,11 @@ def test_a_failing_test_that_feeds_no_claim_keeps_the_run_from_exit_0(project: P
 
 
 def test_a_run_does_not_live_on_the_evidence_of_another(project: Path, judge: Judge) -> None:
-    first = judge("acceptance", "--gonogo-report=elsewhere")
-    second = judge(LENGTH, "--gonogo-report=elsewhere")
+    first = judge("acceptance", "--gonogo-report=reports/")
+    second = judge(LENGTH, "--gonogo-report=reports/")
     assert (first.status, second.status) == (0, 10)
-    (run,) = project.glob("elsewhere/runs/*[!x]/shards/../../elsewhere") or (None,)
-    assert run is None
+    assert second.verdicts == {"structure": "INCONCLUSIVE", "length": "GO"}
+    assert first.folder != second.folder == (project / "reports" / "latest").resolve()
 
 
 def test_a_run_written_into_an_older_run_is_judged_by_itself(project: Path, judge: Judge) -> None:
@@ -366,6 +391,7 @@ def test_a_run_written_into_an_older_run_is_judged_by_itself(project: Path, judg
     assert first.folder is not None
     second = judge(LENGTH, f"--gonogo-report={first.folder}")
     assert second.status == 10, second.output
+    assert verify(RunDirectory(first.folder))
 
 
 @pytest.mark.parametrize("status", [0, 1])

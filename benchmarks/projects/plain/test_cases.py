@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import allure
 import pytest
-from conftest import SHARED
 
 from app.workflow.loader import load_workflow as load_app_workflow
 from app.workflow.scripts.prompt_constructor import construct_prompt
-from gonogo.checks import inputs_mapped, reply_conforms, sections_in_order, templates_verbatim
+from conftest import SHARED
+from gonogo.checks import inputs_mapped, sections_in_order, templates_verbatim
 from gonogo.grammar import Grammar
+from gonogo.replies import reply_conforms
 from gonogo.workflows import load_workflow
 
 GRAMMAR = Grammar(("CONTEXT", "TASK", "RESPONSE"), "TASK")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gonogo.checks import reply_conforms
 from gonogo.errors import MissingReply
 from gonogo.model import Request
+from gonogo.replies import reply_conforms
 
 pytestmark = pytest.mark.criterion("recorded-replies")
 

@@ -52,9 +52,9 @@ bench: environment-bench
 	@$(BIN)/pytest benchmarks/ $(ARGS)
 
 # constraints.txt anew, with the newest versions that fit each other; needs Python 3.11.
-pins: python
+pins: environment-app
 	@echo "finding the newest versions that fit each other ..."
-	@$(PYTHON) scripts/pins.py > constraints.new || { rm -f constraints.new; exit 1; }
+	@$(BIN)/python scripts/pins.py > constraints.new || { rm -f constraints.new; exit 1; }
 	@mv constraints.new constraints.txt
 
 clean:

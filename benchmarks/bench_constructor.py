@@ -33,7 +33,9 @@ def test_build_a_prompt(
     _builds_the_same_text(builder, made)
     if variant == LOADED_ANEW:
         stored = pickle.dumps(made.step)
-        benchmark.pedantic(build, setup=lambda: ((pickle.loads(stored), made.inputs), {}), rounds=LOADS, warmup_rounds=20)
+        benchmark.pedantic(  # type: ignore[no-untyped-call]
+            build, setup=lambda: ((pickle.loads(stored), made.inputs), {}), rounds=LOADS, warmup_rounds=20
+        )
     else:
         benchmark(build, made.step, made.inputs)
     keep("constructor", made.group, builder)

@@ -19,7 +19,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.conftest import Keep
-from benchmarks.replay import Replay, write_replay
+from benchmarks.replay import ROOT, Replay, write_replay
 
 ROUNDS = 3
 # what an installation of gonogo brings along, and nothing that stands in this environment for other reasons
@@ -75,7 +75,9 @@ class Bench:
             command, cwd=results.parent, env=self.environment, capture_output=True, text=True, check=False
         )
         if done.returncode != 0:
-            raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+            raise RuntimeError(
+                f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
+            )
 
 
 @pytest.fixture(scope="session")
@@ -84,7 +86,10 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     folder = tmp_path_factory.mktemp("verification")
     # a shell that forbids bytecode would have pytest rewrite hundreds of modules in every process
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    made = Bench(write_replay(folder / "replay"), {**environment, "PYTHONPYCACHEPREFIX": str(folder / "bytecode")})
+    made = Bench(
+        write_replay(folder / "replay"),
+        {**environment, "PYTHONPYCACHEPREFIX": str(folder / "bytecode"), "PYTHONPATH": str(ROOT)},
+    )
     for side in SIDES.values():
         results = made.clear(side)
         made.verify(side, results)
@@ -98,7 +103,7 @@ def test_verify_a_thousand_cases(run: int, name: str, bench: Bench, benchmark: B
     benchmark.group = "verification of 1,000 cases"
     side = SIDES[name]
     results = bench.clear(side)
-    benchmark.pedantic(bench.verify, (side, results), rounds=1, iterations=1)
+    benchmark.pedantic(bench.verify, (side, results), rounds=1, iterations=1)  # type: ignore[no-untyped-call]
     _verified_everything(bench.replay, side, results)
     keep("verification", benchmark.group, name)
 

@@ -64,7 +64,9 @@ def _lines(table: str, taken: Sequence[Taken]) -> Iterator[str]:
         names = dict.fromkeys(one.name for one in taken if one.group == group)
         seconds = {name: [one.seconds for one in taken if (one.group, one.name) == (group, name)] for name in names}
         for name, values in seconds.items():
-            figures = " ".join(f"{value * scale:>7.2f} {unit:<2}" for value in (median(values), min(values), max(values)))
+            figures = " ".join(
+                f"{value * scale:>7.2f} {unit:<2}" for value in (median(values), min(values), max(values))
+            )
             ratio = "" if name == ours else _ratio(values, seconds.get(ours, []), None if name in FOR_SCALE else wanted)
             yield f"  {name:<28} {figures}    {ratio}".rstrip()
 

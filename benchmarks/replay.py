@@ -23,7 +23,7 @@ from gonogo.recordings import RecordingSet, dump_recordings, load_recordings
 from gonogo.replies import reply_conforms
 from gonogo.workflows import load_workflow
 
-__all__ = ["CASES", "STEPS", "Replay", "write_replay"]
+__all__ = ["CASES", "ROOT", "STEPS", "Replay", "write_replay"]
 
 ROOT = Path(__file__).parents[1]
 TEMPLATES = Path(__file__).parent / "projects"
@@ -69,9 +69,10 @@ def write_replay(folder: Path, *, steps: int = STEPS, cases: int = CASES) -> Rep
         (shared / "recordings" / RELEASE / f"{step.id}.yaml").write_text(text, encoding="utf-8")
     for suite in ("prompt_structure", "format_templates", "field_mapping"):
         shutil.copy(ROOT / "acceptance" / f"test_{suite}.py", folder / "gonogo" / "acceptance")
-    for project in ("gonogo", "plain"):
-        place = folder / project / "conftest.py"
-        place.write_text(place.read_text(encoding="utf-8").replace("REPOSITORY", repr(str(ROOT))), encoding="utf-8")
+    # not called conftest.py where they are kept, so that pytest and type checkers take them for what they are: material
+    (folder / "gonogo" / "wiring.py").rename(folder / "gonogo" / "conftest.py")
+    (folder / "plain" / "model.py").rename(folder / "plain" / "conftest.py")
+    (shared / "repository.txt").write_text(str(ROOT), encoding="utf-8")
     return Replay(folder / "gonogo", folder / "plain", cases * len(taken))
 
 
@@ -108,5 +109,12 @@ def _recording(step: Step, constructed_from: AppStep, case: Case, reply: str) ->
     }
     request = Request("ollama", "/api/generate", body)  # type: ignore[arg-type]  # parameters come from YAML
     return Recording(
-        case.path, step.id, (case.id,), request, Reply(reply), Provenance.SYNTHETIC, "2026-11-23", "made for a benchmark"
+        case.path,
+        step.id,
+        (case.id,),
+        request,
+        Reply(reply),
+        Provenance.SYNTHETIC,
+        "2026-11-23",
+        "made for a benchmark",
     )

@@ -28,7 +28,7 @@ def encode(record: Evidence) -> dict[str, Json]:
         data = _plain(record)
         decode(data)
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-        what = "Collected" if isinstance(record, Collected) else f"{type(record).__name__} of {record.claim}"
+        what = "Collected" if isinstance(record, Collected) else f"{type(record).__name__} of {record.claim!r}"
         raise EvidenceError(
             f"{what}: no record of evidence ({type(error).__name__}: {error}); correct what the suite adds"
         ) from error
@@ -90,13 +90,13 @@ def decode(data: Mapping[str, Any]) -> Evidence:
         KeyError, TypeError, ValueError, OverflowError: the data is nothing that ``encode`` writes.
     """
 
-    def text(key: str) -> str:
+    def text(key: str) -> Any:
         return _typed(key, data[key], str)
 
-    def case() -> str | None:
+    def case() -> Any:
         return _typed("case", data["case"], str, NoneType)
 
-    def detail() -> str:
+    def detail() -> Any:
         return _typed("detail", data.get("detail", ""), str)
 
     decoders: dict[str, Callable[[Claim], Evidence]] = {

@@ -129,11 +129,18 @@ class Grammar:
         return ParsedPrompt("".join(preamble).strip(), tuple(headings), tuple(_trim("".join(body)) for body in bodies))
 
     def resolve(self, template: str, inputs: Mapping[str, str]) -> str:
-        """A template text with every reference replaced by the escaped value of its input, once: values are not expanded."""
+        """A template text with every reference replaced by the escaped value of its input, once: values are not expanded.
+
+        A reference that opens a line has ``continuation`` before its value, so that user text stays out of column 0.
+        """
 
         def replacement(match: re.Match[str]) -> str:
             value = inputs.get(match["field"], "")
-            return self.escape(value) if value.strip() else ""
+            if not value.strip():
+                return ""
+            before = template[: match.start()]
+            opens_a_line = not before or len((before + "x").splitlines()[-1]) == 1
+            return (self.continuation if opens_a_line else "") + self.escape(value)
 
         return re.sub(self.placeholder, replacement, template)
 

@@ -203,7 +203,7 @@ def dump_recordings(step: str, recordings: Sequence[Recording]) -> str:
         except UnicodeEncodeError as error:
             raise RecordingError(
                 f"recording {one.id!r} holds half a character ({error.object[error.start : error.end]!a}), "
-                "which no file in UTF-8 can hold; take it out of the case's inputs or of the reply"
+                "which cannot be read back, so nothing is written; take it out of the case's inputs or of the reply"
             ) from error
     return yaml.dump(
         {"step": step, "recordings": entries}, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120
@@ -213,7 +213,7 @@ def dump_recordings(step: str, recordings: Sequence[Recording]) -> str:
 def readable(request: Request) -> list[str]:
     """A request as lines for a reader or a diff: one line per value, texts line by line. Other requests, other lines.
 
-    What could be mistaken for something else is written as JSON: a text like a number, a line that ends otherwise than with \\n.
+    JSON is what could be mistaken otherwise: a text that reads like a number, a line that another boundary than \\n ends.
     """
     lines = [f"{request.provider} {request.operation}"]
 
@@ -228,19 +228,20 @@ def readable(request: Request) -> list[str]:
         elif isinstance(value, str) and "\n" in value:
             lines.append(f"{prefix}:")
             for line in value.split("\n"):
-                lines.append(f"  {_as_json(line) if line.startswith('\"') or _BOUNDARY.search(line) else line}")
-        elif isinstance(value, str) and not _AMBIGUOUS.match(value) and not _BOUNDARY.search(value):
-            lines.append(f"{prefix}: {value}")
+                quoted = line.startswith('"') or _BOUNDARY.search(line)
+                lines.append(f"  {_as_json(line) if quoted else line}")
         else:
-            lines.append(f"{prefix}: {_as_json(value)}")
+            quoted = not isinstance(value, str) or _AMBIGUOUS.match(value) or _BOUNDARY.search(value)
+            lines.append(f"{prefix}: {_as_json(value) if quoted else value}")
 
-    walk("", dict(request.body))
+    if request.body:
+        walk("", dict(request.body))
     return lines
 
 
 def _as_json(value: Json) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return _BOUNDARY.sub(lambda match: f"\\u{ord(match[0]):04x}", text)  # JSON leaves U+0085, U+2028 and U+2029 as they are
+    # JSON leaves U+0085, U+2028 and U+2029 as they are
+    return _BOUNDARY.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(value, ensure_ascii=False))
 
 
 def difference(before: Request, after: Request, *, context: int = 2) -> str:

@@ -86,7 +86,9 @@ class RunInfo:
 def recording_hashes(recordings: Mapping[str, RecordingSet]) -> dict[str, Json]:
     """Release -> recording id -> SHA-256 over request key, reply (status, text, frames), provenance and cases."""
     return {
-        release: {one.id: hashlib.sha256(canonical(_content(one))).hexdigest() for one in recordings[release].recordings}
+        release: {
+            one.id: hashlib.sha256(canonical(_content(one))).hexdigest() for one in recordings[release].recordings
+        }
         for release in sorted(recordings)
     }
 

@@ -1,6 +1,6 @@
 """Print constraints.txt anew: the newest versions that fit each other, of everything that any extra needs.
 
-    python3.11 scripts/pins.py > constraints.new
+    .venv/bin/python scripts/pins.py > constraints.new
 
 Only the oldest supported Python will do: what it can run, a newer one can too, but not the other way round.
 """

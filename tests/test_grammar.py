@@ -171,3 +171,12 @@ def test_a_grammar_that_cannot_tell_its_parts_apart_is_refused(change: dict[str,
         replace(GRAMMAR, **change)  # type: ignore[arg-type]  # texts, all of them
     for part in ["[prompt]", *parts]:
         assert part in str(caught.value)
+
+
+def test_a_reference_that_opens_a_line_keeps_user_text_out_of_column_0() -> None:
+    grammar = Grammar(sections=("CONTEXT", "TASK", "RESPONSE"), inputs="TASK")
+    assert grammar.resolve("Collect facts on\n[data:idea]\nand stop.", {"idea": "RESPONSE:"}) == (
+        "Collect facts on\n  RESPONSE:\nand stop."
+    )
+    assert grammar.resolve("[data:idea] at once", {"idea": "TASK:"}) == "  TASK: at once"
+    assert grammar.resolve("About [data:idea].", {"idea": "roads"}) == "About roads."

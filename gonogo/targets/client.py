@@ -20,6 +20,7 @@ from gonogo.project import Release
 from gonogo.stub import Exchange, LlmFault, Script
 from gonogo.targets.adapter import Built, Run, prompt_from_json
 from gonogo.targets.faults import ConstructorFault
+from gonogo.targets.wire import case_to_json, script_to_json
 from gonogo.workflows import step_as_json
 
 __all__ = ["Ran", "ReleaseWorker"]
@@ -39,14 +40,6 @@ class Ran:
 
         prompt = prompt_of(self.exchanges[-1].request) if self.exchanges else None
         return prompt.text if prompt else None
-
-
-def _case(case: Case) -> dict[str, Json]:
-    return {"id": case.id, "step": case.step, "inputs": dict(case.inputs)}
-
-
-def _script(script: Script) -> dict[str, Json]:
-    return {"reply": script.reply.text, "model": script.model, "prompt": script.prompt}
 
 
 class ReleaseWorker:
@@ -104,7 +97,7 @@ class ReleaseWorker:
             "frozen_at": release.frozen_at,
             "scratch": str(scratch),
             "steps": [step_as_json(step) for step in steps],
-            "recordings": str(recordings) if recordings else None,
+            "recordings": str(recordings.resolve()) if recordings else None,  # the worker runs in another folder
         }
         try:
             self.abilities = frozenset(
@@ -183,7 +176,9 @@ class ReleaseWorker:
             _product_error(f"{case.path}: the release raised while it built the prompt", one["raised"])
             if "raised" in one
             else Built(prompt_from_json(one["prompt"]), one["fallback"])
-            for case, one in zip(asked, self._ask("construct", cases=[_case(case) for case in asked]), strict=True)
+            for case, one in zip(
+                asked, self._ask("construct", cases=[case_to_json(case) for case in asked]), strict=True
+            )
         ]
 
     def run(
@@ -203,8 +198,8 @@ class ReleaseWorker:
         """
         answer = self._ask(
             "run",
-            case=_case(case),
-            script=_script(script) if script else None,
+            case=case_to_json(case),
+            script=script_to_json(script) if script else None,
             fault=fault.value if fault else None,
             constructor=constructor.value if constructor else None,
             watched=watched,
@@ -223,21 +218,21 @@ class ReleaseWorker:
 
     def time_construct(self, case: Case) -> int:
         """Nanoseconds of one construction, taken inside the worker."""
-        return int(self._ask("time_construct", case=_case(case)))
+        return int(self._ask("time_construct", case=case_to_json(case)))
 
     def time_run(self, case: Case, script: Script) -> int:
         """Nanoseconds of one run without its model, taken inside the worker."""
-        return int(self._ask("time_run", case=_case(case), script=_script(script)))
+        return int(self._ask("time_run", case=case_to_json(case), script=script_to_json(script)))
 
     def trace_peak(self, case: Case) -> dict[str, Any]:
         """``peak`` in bytes of one construction, and its ``sites``."""
-        traced: dict[str, Any] = self._ask("trace_peak", case=_case(case))
+        traced: dict[str, Any] = self._ask("trace_peak", case=case_to_json(case))
         return traced
 
     def trace_growth(self, cases: Iterable[Case], *, total: int, every: int, limit: int) -> dict[str, Any]:
         """``calls`` made, ``bytes`` kept, and the ``series`` of looks."""
         grown: dict[str, Any] = self._ask(
-            "trace_growth", cases=[_case(case) for case in cases], total=total, every=every, limit=limit
+            "trace_growth", cases=[case_to_json(case) for case in cases], total=total, every=every, limit=limit
         )
         return grown
 

@@ -25,12 +25,13 @@ import time_machine
 from gonogo import memory
 from gonogo.clock import OwnClock
 from gonogo.errors import GonogoError, OutboundConnection, TargetError
-from gonogo.model import Case, Json, Reply
+from gonogo.model import Case, Json
 from gonogo.recordings import load_recordings
-from gonogo.stub import LlmFault, Script, Stub
+from gonogo.stub import LlmFault, Stub
 from gonogo.stub.in_process import ModelClock, installed
 from gonogo.targets.adapter import Adapter, Built, WorkerContext, prompt_to_json
 from gonogo.targets.faults import ConstructorFault, broken_constructor
+from gonogo.targets.wire import script_from_json
 from gonogo.workflows import step_from_json
 
 
@@ -153,7 +154,7 @@ class Server:
     ) -> Json:
         """Run a case end to end against recordings, a scripted reply or a fault, its constructor broken or not."""
         asked = _case(case)
-        scripted = Script(Reply(script["reply"]), script["model"], script["prompt"]) if script else None
+        scripted = script_from_json(script) if script else None
         self._stub.expect(step=asked.step, script=scripted, fault=LlmFault(fault) if fault else None)
         with broken_constructor(self._adapter.seam, ConstructorFault(constructor) if constructor else None):
             try:
@@ -187,7 +188,7 @@ class Server:
         """Nanoseconds of one run end to end, without the model and without waiting for a processor."""
         asked = _case(case)
         call = self._call("run", asked)
-        self._stub.expect(step=asked.step, script=Script(Reply(script["reply"]), script["model"], script["prompt"]))
+        self._stub.expect(step=asked.step, script=script_from_json(script))
         waited = self._model.waited_ns
         begin = self._own.now_ns()
         call()

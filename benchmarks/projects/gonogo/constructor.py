@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from gonogo.model import FormatTemplate
+from gonogo.targets.adapter import WorkerContext
 from gonogo.targets.constructor import FunctionAdapter
 
 
-def open_release(context):
+def open_release(context: WorkerContext) -> FunctionAdapter:
     """The constructor, given the definitions under judgement as its own kind of step."""
     from app.workflow import definitions
     from app.workflow.scripts.prompt_constructor import construct_prompt
 
-    def template(one):
+    def template(one: FormatTemplate) -> Any:
         return definitions.FormatTemplate(
             one.id, one.name, one.description, one.kind, one.llm_instructions, dict(one.schema)
         )

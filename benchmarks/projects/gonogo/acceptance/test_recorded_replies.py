@@ -5,17 +5,21 @@ from __future__ import annotations
 import pytest
 
 from gonogo.errors import MissingReply
-from gonogo.model import Request
+from gonogo.gathering import ClaimEvidence
+from gonogo.model import Case, Json, Request, Step
 from gonogo.replies import reply_conforms
+from gonogo.workbench import Definitions, Target
 
 pytestmark = pytest.mark.criterion("recorded-replies")
 
 
-def test_the_recorded_reply_to_each_prompt_conforms(step, cases, candidate, definitions, evidence):
+def test_the_recorded_reply_to_each_prompt_conforms(
+    step: Step, cases: tuple[Case, ...], candidate: Target, definitions: Definitions, evidence: ClaimEvidence
+) -> None:
     recordings = definitions.recordings[candidate.release.version]
     for case in cases:
         with evidence.about(case):
-            body = {
+            body: dict[str, Json] = {
                 "model": step.model,
                 "prompt": candidate.construct(case).text,
                 "stream": False,

@@ -1,4 +1,4 @@
-"""The wiring: the bundled constructor alone, on the cases that both projects share."""
+"""Copied as conftest.py. The wiring: the bundled constructor alone, on the cases that both projects share."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from gonogo.project import Project, Release
 
 HERE = Path(__file__).parent
 SHARED = HERE.parent / "shared"
-REPO = Path(REPOSITORY)
+REPOSITORY = Path((SHARED / "repository.txt").read_text(encoding="utf-8"))
 
 
-def pytest_gonogo_project():
+def pytest_gonogo_project() -> Project:
+    """The constructor of the bundled application, without a previous release."""
     return Project(
         root=HERE.parent,
-        candidate=Release("2.0.0", f"{HERE / 'constructor.py'}:open_release", REPO, packages=("app",)),
+        candidate=Release("2.0.0", f"{HERE / 'constructor.py'}:open_release", REPOSITORY, packages=("app",)),
         baseline=None,
         criteria=HERE / "acceptance" / "criteria.toml",
         workflows=SHARED / "workflows",

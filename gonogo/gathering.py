@@ -109,14 +109,14 @@ class ClaimEvidence:
                 lines.append(f"  {one.case + ': ' if one.case else ''}{one.finding.reason}")
                 if one.finding.detail and number < 3:
                     lines.extend(f"      {line}" for line in one.finding.detail.splitlines()[:40])
-            raise ProductFailure("\n".join(lines))
+            raise ProductFailure(_sayable(lines))
         if self._gaps:
             lines = [f"{self.claim}: {len(self._gaps)} cases could not be judged"]
             for number, gap in enumerate(self._gaps):
                 lines.append(f"  {gap.case + ': ' if gap.case else ''}{gap.reason}")
                 if gap.detail and number < 3:
                     lines.extend(f"      {line}" for line in gap.detail.splitlines()[:40])
-            raise EvidenceGap("\n".join(lines))
+            raise EvidenceGap(_sayable(lines))
 
     def note(self, outcome: Outcome, reason: str, seconds: float) -> None:
         """A stage of the item ended; the worst outcome stays."""
@@ -138,6 +138,11 @@ class ClaimEvidence:
         if self._outcome is None or not self.complete:
             return None
         return Ended(self.claim, self._outcome, self._reason, self.item, self._seconds)
+
+
+def _sayable(lines: Sequence[str]) -> str:
+    """One text that any terminal and any report can encode: a lone surrogate becomes an escape."""
+    return "\n".join(lines).encode("utf-8", "backslashreplace").decode()
 
 
 def _kind(detail: str) -> str:

@@ -151,7 +151,11 @@ def _activate(config: pytest.Config, settings: Settings, worker: dict[str, Any] 
     elif settings.measured_run is not None:
         directory, name = RunDirectory(settings.measured_run), "measured"
     else:
-        rundown = begin_run(workbench, settings.phase, reports=settings.report or project.reports)
+        try:
+            rundown = begin_run(workbench, settings.phase, reports=settings.report or project.reports)
+        except GonogoError:
+            workbench.close()
+            raise
         directory, name = rundown.directory, "main"
         if not getattr(config.option, "allure_report_dir", None):
             config.option.allure_report_dir = str(directory.allure_results)
@@ -171,6 +175,17 @@ class Leader:
         self._rundown = rundown
         self._gatherer = gatherer
         self._measured: list[str] = []
+        self._failed: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Remember what failed, wherever it ran; what feeds no claim must not be forgotten."""
+        if report.failed:
+            self._failed.append(report.nodeid)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Remember what could not be collected."""
+        if report.failed:
+            self._failed.append(report.nodeid)
 
     def pytest_report_header(self) -> str:
         """Say what is judged."""
@@ -202,7 +217,8 @@ class Leader:
         if self._measured and not interrupted:
             self._say(f"gonogo: measuring {len(self._measured)} claims, one after the other, in a process of their own")
             self._rundown.measure(self._measured, self._pytest_arguments(), self._config.rootpath)
-        verdict = self._rundown.judge(Path(self._config.option.allure_report_dir) if self._allure_is_on() else None)
+        results = Path(self._config.option.allure_report_dir) if self._allure_is_on() else None
+        verdict = self._rundown.judge(results, failed=self._failed)
         if not interrupted:
             session.exitstatus = exit_status(verdict.status)
 
@@ -307,9 +323,10 @@ class Gatherer:
         finally:
             self.collector.end()
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Give the item a name in the Allure report."""
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None]:
+        """Give the item a name in the Allure report, after allure-pytest has given it one."""
+        yield
         claim = self.collector.claims.get(item.nodeid)
         if claim is not None:
             allure_report.name_item(claim)

@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 INTEGRITY = Claim("report-integrity")
+_WHOLE = Claim("the run")  # no criterion: what is known of the run as a whole
 _MEASURED_TIMEOUT = 1800.0
 
 
@@ -138,10 +139,16 @@ class Rundown:
                 f"the measured pass ended with status {done.returncode}: {last[0]}; see measured.log in the run's folder"
             )
 
-    def judge(self, allure_results: Path | None) -> Verdict:
-        """Close the books: integrity, verdict, digest, files. Afterwards nothing may be added."""
+    def judge(self, allure_results: Path | None, *, failed: Sequence[str] = ()) -> Verdict:
+        """Close the books: integrity, verdict, digest, files. Afterwards nothing may be added.
+
+        Args:
+            allure_results: the folder of Allure's results, or none where Allure is switched off.
+            failed: names of the tests and modules that failed in this run, those of claims among them.
+        """
+        run = self.directory.load()
         shard = Shard(self.directory.shard("leader"))
-        for record in integrity(self.directory.load(), allure_results):
+        for record in (*integrity(run, allure_results), *_strays(run, failed)):
             shard.append(record)
         shard.close()
         digest, verdict = conclude(self.directory, notes=self.notes)
@@ -150,6 +157,16 @@ class Rundown:
         self.directory.point_latest()
         self.verdict, self.digest = verdict, digest
         return verdict
+
+
+def _strays(run: LoadedRun, failed: Sequence[str]) -> list[Gap]:
+    """What failed and feeds no claim: the verdict says nothing of it, so it may not be forgotten."""
+    of_claims = {record.item for record in run.evidence if isinstance(record, Ended)}
+    strays = sorted({item for item in failed if item not in of_claims})
+    if not strays:
+        return []
+    more = f" and {len(strays) - 3} more" if len(strays) > 3 else ""
+    return [Gap(_WHOLE, None, f"failed, and feeds no claim that came to its end: {', '.join(strays[:3])}{more}")]
 
 
 def integrity(run: LoadedRun, allure_results: Path | None) -> tuple[Judged | Gap, ...]:
@@ -196,11 +213,13 @@ def completeness(run: LoadedRun, in_results: Set[Claim] | None) -> tuple[Judged 
 
 def damage(run: LoadedRun) -> list[str]:
     """What is known to be lost of a run's evidence: it may have been the one finding that fails."""
-    return [
+    torn = [
         f"shard {shard.name} ends in the middle of a line: its process died while it wrote"
         for shard in run.shards
         if shard.torn
     ]
+    of_the_run = [record.reason for record in run.evidence if isinstance(record, Gap) and record.claim == _WHOLE]
+    return [*torn, *sorted(of_the_run)]
 
 
 def partial_note(run: LoadedRun) -> str | None:

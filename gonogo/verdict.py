@@ -12,6 +12,7 @@ from gonogo import statistics
 from gonogo.criteria import Criteria, Criterion, Measure, Scope, Statistic
 from gonogo.errors import StatisticsError
 from gonogo.evidence import by_claim
+from gonogo.figures import bound_text
 from gonogo.model import (
     Ability,
     Claim,
@@ -266,7 +267,7 @@ def _judge_measure(measure: Measure, samples: Sequence[Sampled]) -> tuple[Status
     figures |= {"confidence": bound.confidence, "method": bound.method, "decision": decision.value}
     if decision is statistics.Decision.WITHIN:
         return Status.GO, "", figures
-    shown = f"{measure.sample}: {bound.estimate:.6g} {measure.unit} in [{bound.lower:.6g}, {bound.upper:.6g}], limit {measure.go}"
+    shown = bound_text(figures)
     if decision is statistics.Decision.OUTSIDE:
         return Status.NO_GO, shown, figures
     return Status.INCONCLUSIVE, f"{shown}; {_what_would_settle(measure, values, bound)}", figures

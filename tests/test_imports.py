@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 # A module imports modules of its own row and of rows above it, never of a row below.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("model", "errors", "clock"),
-    ("documents", "statistics", "grammar", "memory"),
+    ("documents", "figures", "statistics", "grammar", "memory"),
     ("checks", "criteria", "environment", "documentation", "evidence", "hygiene", "project", "recordings", "replies", "workflows"),
     ("gathering", "generated", "verdict"),
     ("stub", "runs"),

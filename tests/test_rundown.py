@@ -240,3 +240,11 @@ def test_the_verdict_of_a_level_is_that_of_its_phase(make: Make) -> None:
     verdict = judge_run(make(criteria=CRITERIA).load())
     assert verdict.criteria[0].level is Level.REQUIRED
     assert json.loads(json.dumps([claim.status for claim in verdict.claims])) == ["GO"]
+
+
+def test_what_failed_and_feeds_no_claim_keeps_a_run_from_go(make: Make) -> None:
+    run = make(criteria=CRITERIA)
+    verdict = Rundown(run, run.info()).judge(None, failed=["acceptance/test_own.py::test_own"])
+    assert verdict.status is Status.INCONCLUSIVE
+    assert verdict.reasons == ("failed, and feeds no claim that came to its end: acceptance/test_own.py::test_own",)
+    assert verify(run)

@@ -145,13 +145,13 @@ def test_an_error_rate_is_decided_by_its_bound(n: int, failures: int, status: St
 
 def test_what_would_settle_an_open_rate_is_said() -> None:
     [reason] = proportion([0.0] * 200).reasons
-    assert reason.startswith("errors: 0 share in [0, 0.014867], ")
-    assert reason.endswith("limit < 0.01; 299 distinct cases with 0 failures would settle it")
+    assert reason.startswith("errors proportion in [0 %, 1.49 %], limit < 1 % (n = 200); ")
+    assert reason.endswith("299 distinct cases with 0 failures would settle it")
 
 
 def test_a_rate_that_no_number_of_samples_can_show_says_so() -> None:
     [reason] = proportion([0.0] * 5, "<= 0").reasons
-    assert "limit <= 0; limit = 0.0" in reason
+    assert "limit <= 0 % (n = 5); limit = 0.0" in reason
 
 
 def test_a_proportion_of_anything_but_0_and_1_is_refused() -> None:

@@ -31,10 +31,7 @@ from allure_commons.model2 import (
 
 from gonogo.criteria import Criterion
 from gonogo.evidence import by_claim
-from gonogo.model import Claim, CriterionVerdict, Decided, Ended, Evidence, Gap, Judged, Outcome, Sampled, Verdict
-from gonogo.model import Status as Answer
-from gonogo.report.document import verdict_document
-from gonogo.report.figures import (
+from gonogo.figures import (
     claim_headline,
     deciding,
     headline,
@@ -47,6 +44,9 @@ from gonogo.report.figures import (
     shortened,
     statistic_name,
 )
+from gonogo.model import Claim, CriterionVerdict, Decided, Ended, Evidence, Gap, Judged, Outcome, Sampled, Verdict
+from gonogo.model import Status as Answer
+from gonogo.report.document import verdict_document
 from gonogo.report.markdown import amount, as_markdown, cell, coverage_cells, mark, table
 from gonogo.report.plots import coverage_plot, criterion_plot
 from gonogo.runs import LoadedRun

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from gonogo.model import CriterionVerdict, Decided, Verdict
 from gonogo.runs import LoadedRun
 
-__all__ = ["VERSION", "figure", "verdict_document"]
+__all__ = ["VERSION", "verdict_document"]
 
 VERSION = 1
 
@@ -56,32 +55,3 @@ def _claim(decided: Decided) -> dict[str, Any]:
         "cases": len(decided.cases),
         "bounds": [dict(bound) for bound in decided.bounds],
     }
-
-
-_SCALES = {"s": ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")), "B": ((2.0**20, "MiB"), (1024.0, "KiB"), (1.0, "B"))}
-
-
-def figure(value: float | None, unit: str) -> str:
-    """A value with three digits in the unit that suits it; ``unbounded`` for none."""
-    if value is None:
-        return "unbounded"
-    if unit == "share":
-        return f"{100 * value:.3g} %"
-    for scale, name in _SCALES.get(unit, ()):
-        if abs(value) >= scale:
-            return f"{value / scale:.3g} {name}"
-    return f"{value:.3g} {unit}"
-
-
-def headline_figure(criterion: Mapping[str, Any]) -> str:
-    """The figure of the claim that lies nearest to its limit, or how many findings there are."""
-    bounds = [(bound, claim) for claim in criterion["claims"] for bound in claim["bounds"] if "upper" in bound]
-    if bounds:
-        bound, claim = max(bounds, key=lambda pair: pair[0]["upper"] if pair[0]["upper"] is not None else float("inf"))
-        unit = bound["unit"]
-        where = f" ({claim['step']})" if claim["step"] else ""
-        limit = bound["limit"].split()
-        return f"{bound['statistic']} <= {figure(bound['upper'], unit)}, limit {limit[0]} {figure(float(limit[1]), unit)}, n = {bound['n']}{where}"
-    findings = sum(claim["findings"] for claim in criterion["claims"])
-    failing = sum(claim["failing"] for claim in criterion["claims"])
-    return f"{findings - failing} of {findings} findings ok"

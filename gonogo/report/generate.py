@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from gonogo.errors import ReportError
-from gonogo.report.figures import printable
+from gonogo.figures import printable
 from gonogo.report.html import AllureGenerator
 from gonogo.runs import RunDirectory
 

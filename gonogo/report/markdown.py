@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from gonogo.report.figures import headline, printable
+from gonogo.figures import headline, printable
 
 __all__ = ["as_markdown", "cell", "coverage_cells", "coverage_grid", "table"]
 

@@ -15,8 +15,8 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from gonogo.criteria import Criterion, Measure, Scope, Statistic
+from gonogo.figures import limit_text, printable, quantity, shortened, statistic_name
 from gonogo.model import CriterionVerdict, Decided, Sampled
-from gonogo.report.figures import limit_text, printable, quantity, shortened, statistic_name
 from gonogo.report.markdown import NO_EVIDENCE, NOT_CLAIMED, amount, coverage_cells, mark
 
 if TYPE_CHECKING:

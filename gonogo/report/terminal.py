@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from gonogo.report.figures import headline, printable, shortened
+from gonogo.figures import headline, printable, shortened
 
 __all__ = ["render"]
 

@@ -1,4 +1,4 @@
-"""gonogo.report.figures: units, digits, the figure that tells most, and texts that nobody obeys."""
+"""gonogo.figures: units, digits, the figure that tells most, and texts that nobody obeys."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gonogo.report.figures import (
+from gonogo.figures import (
     bound_text,
     claim_headline,
     headline,

@@ -123,17 +123,18 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     settings = _settings(config)
     worker = getattr(config, "workerinput", None)
-    if (
-        not _is_active(config, settings.suites)
-        or config.option.collectonly
-        or config.option.help
-        or config.option.version
-    ):
+    if _only_shows_something(config) or not _is_active(config, settings.suites):
         return
     try:
         _activate(config, settings, worker)
     except GonogoError as error:
         raise pytest.UsageError(str(error)) from error
+
+
+def _only_shows_something(config: pytest.Config) -> bool:
+    """Whether pytest was asked for a list and will run no test."""
+    shows = ("collectonly", "help", "version", "showfixtures", "show_fixtures_per_test", "markers", "cacheshow")
+    return any(getattr(config.option, name, None) for name in shows)
 
 
 def _activate(config: pytest.Config, settings: Settings, worker: dict[str, Any] | None) -> None:
@@ -148,8 +149,13 @@ def _activate(config: pytest.Config, settings: Settings, worker: dict[str, Any] 
     rundown: Rundown | None = None
     if worker is not None:
         directory, name = RunDirectory(Path(worker["gonogo_run"])), str(worker["workerid"])
+        config.option.allure_report_dir = worker["gonogo_allure"]  # xdist hands on the command line, no more
     elif settings.measured_run is not None:
         directory, name = RunDirectory(settings.measured_run), "measured"
+        if directory.is_sealed or directory.shard(name).exists():
+            raise pytest.UsageError(
+                f"--gonogo-measured-run {directory.path}: this run is over; the option is gonogo's own"
+            )
     else:
         try:
             rundown = begin_run(workbench, settings.phase, reports=settings.report or project.reports)
@@ -159,6 +165,8 @@ def _activate(config: pytest.Config, settings: Settings, worker: dict[str, Any] 
         directory, name = rundown.directory, "main"
         if not getattr(config.option, "allure_report_dir", None):
             config.option.allure_report_dir = str(directory.allure_results)
+    if rundown is None:
+        config.option.clean_alluredir = False  # or this process would wipe what the others have written
     info = directory.info()
     collector = Collector(info.id, info.facts, Shard(directory.shard(name)), measured_pass=name == "measured")
     gatherer = Gatherer(collector, workbench, in_allure=config.pluginmanager.hasplugin("allure_pytest"))
@@ -195,6 +203,12 @@ class Leader:
     def pytest_configure_node(self, node: Any) -> None:
         """Tell an xdist worker which run it works for."""
         node.workerinput["gonogo_run"] = str(self._rundown.directory.path)
+        node.workerinput["gonogo_allure"] = self._config.option.allure_report_dir if self._allure_is_on() else None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self) -> None:
+        """From here on this run is the latest, whatever becomes of it: nobody shall read an older one's GO as its own."""
+        self._rundown.directory.point_latest()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
@@ -229,6 +243,10 @@ class Leader:
 
     def _pytest_arguments(self) -> list[str]:
         arguments = [f"--rootdir={self._config.rootpath}", f"--gonogo-phase={self._rundown.phase.value}"]
+        if self._config.pluginmanager.hasplugin("xdist"):
+            arguments += ["-n", "0"]
+        if self._config.pluginmanager.hasplugin("benchmark"):
+            arguments.append("--benchmark-quiet")
         if self._config.inipath is not None:
             arguments.append(f"--config-file={self._config.inipath}")
         if baseline := self._config.getoption("--gonogo-baseline"):

@@ -108,12 +108,9 @@ class Rundown:
             "pytest",
             *items,
             *arguments,
-            "-n",
-            "0",
             "-p",
             "no:cacheprovider",
             "-q",
-            "--benchmark-quiet",
         ]
         command.append(f"--gonogo-measured-run={self.directory.path}")
         log = self.directory.path / "measured.log"
@@ -134,7 +131,9 @@ class Rundown:
                 )
                 return
         if done.returncode not in (0, 1):
-            last = log.read_text(errors="replace").strip().splitlines()[-1:] or ["(no output)"]
+            lines = log.read_text(errors="replace").strip().splitlines()
+            errors = [line for line in lines if line.lower().startswith("error") or "error:" in line]
+            last = (errors or lines[-1:] or ["(no output)"])[:1]
             self.notes.append(
                 f"the measured pass ended with status {done.returncode}: {last[0]}; see measured.log in the run's folder"
             )
@@ -154,7 +153,6 @@ class Rundown:
         digest, verdict = conclude(self.directory, notes=self.notes)
         if allure_results is not None:
             allure_report.write_criteria(allure_results, self.directory.load(), verdict, digest)
-        self.directory.point_latest()
         self.verdict, self.digest = verdict, digest
         return verdict
 

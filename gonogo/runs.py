@@ -238,6 +238,11 @@ class RunDirectory:
         return sorted(name for name in {*files, *now} if files.get(name) != now.get(name))
 
     @property
+    def is_sealed(self) -> bool:
+        """Whether the run came to its end."""
+        return (self.path / "manifest.json").is_file()
+
+    @property
     def digest(self) -> str:
         """The digest of the run as it lies there now."""
         return digest_of(self.hashes())

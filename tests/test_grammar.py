@@ -149,7 +149,7 @@ def test_another_grammar_reads_its_own_prompts() -> None:
     entries, loose = other.entries(parsed.body("Work") or "", ["Idea"])
     assert [(one.name, one.value) for one in entries] == [("Idea", "a\nb")]
     assert loose == ()
-    assert other.resolve("{a}{b}", {"a": "x\ny"}) == "x\n> y"
+    assert other.resolve("On {a}{b}", {"a": "x\ny"}) == "On x\n> y"
 
 
 @pytest.mark.parametrize(

@@ -223,6 +223,7 @@ def test_a_run_is_judged_sealed_and_pointed_to(make: Make, tmp_path: Path) -> No
     assert rundown.headline == "gonogo: phase pre, release 2, run run-1"
     assert rundown.judge(None).status is Status.GO
     assert verify(run) == rundown.digest
+    run.point_latest()
     assert (tmp_path / "reports" / "latest").resolve() == run.path.resolve()
 
 

@@ -31,7 +31,7 @@ from gonogo.stub import LlmFault, Stub
 from gonogo.stub.in_process import ModelClock, installed
 from gonogo.targets.adapter import Adapter, Built, WorkerContext, prompt_to_json
 from gonogo.targets.faults import ConstructorFault, broken_constructor
-from gonogo.targets.wire import script_from_json
+from gonogo.targets.wire import case_from_json, script_from_json
 from gonogo.workflows import step_from_json
 
 
@@ -108,10 +108,6 @@ def _check_origin(packages: list[str], tree: Path) -> None:
             )
 
 
-def _case(data: Mapping[str, Any]) -> Case:
-    return Case(data["id"], data["step"], MappingProxyType(dict(data["inputs"])))
-
-
 class Server:
     """Answers the operations. Each public method is one; arguments and results are plain data."""
 
@@ -133,7 +129,7 @@ class Server:
 
     def construct(self, cases: list[dict[str, Any]]) -> Json:
         """The prompts of many cases; what the release raised stands in the place of its prompt."""
-        return [self._construct(_case(case)) for case in cases]
+        return [self._construct(case_from_json(case)) for case in cases]
 
     def _construct(self, case: Case) -> Json:
         try:
@@ -153,7 +149,7 @@ class Server:
         watched: bool = True,
     ) -> Json:
         """Run a case end to end against recordings, a scripted reply or a fault, its constructor broken or not."""
-        asked = _case(case)
+        asked = case_from_json(case)
         scripted = script_from_json(script) if script else None
         self._stub.expect(step=asked.step, script=scripted, fault=LlmFault(fault) if fault else None)
         with broken_constructor(self._adapter.seam, ConstructorFault(constructor) if constructor else None):
@@ -179,14 +175,14 @@ class Server:
 
     def time_construct(self, case: dict[str, Any]) -> Json:
         """Nanoseconds of one construction."""
-        call = self._call("construct", _case(case))
+        call = self._call("construct", case_from_json(case))
         begin = time.perf_counter_ns()
         call()
         return time.perf_counter_ns() - begin
 
     def time_run(self, case: dict[str, Any], script: dict[str, Any]) -> Json:
         """Nanoseconds of one run end to end, without the model and without waiting for a processor."""
-        asked = _case(case)
+        asked = case_from_json(case)
         call = self._call("run", asked)
         self._stub.expect(step=asked.step, script=script_from_json(script))
         waited = self._model.waited_ns
@@ -202,13 +198,13 @@ class Server:
 
     def trace_peak(self, case: dict[str, Any]) -> Json:
         """Peak bytes of one construction, and the lines that allocate most."""
-        call = self._call("construct", _case(case))
+        call = self._call("construct", case_from_json(case))
         sites = memory.allocation_sites(call, below=self._tree)
         return {"peak": memory.peak(call), "sites": [asdict(site) for site in sites]}
 
     def trace_growth(self, cases: list[dict[str, Any]], total: int, every: int, limit: int) -> Json:
         """Bytes that stay after many constructions."""
-        calls = [self._call("construct", _case(case)) for case in cases]
+        calls = [self._call("construct", case_from_json(case)) for case in cases]
         found = memory.growth(calls, total=total, every=every, limit=limit)
         return {"calls": found.calls, "bytes": found.bytes, "series": list(found.series)}
 

@@ -1,0 +1,66 @@
+"""One project, one verdict: in one process, in several, in any order."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from constructor_project import ADAPTER, add_integrity, add_speed, write, write_project
+from sandbox import Answer, run_pytest
+
+WAYS = {
+    "one process": ("-n", "0", "-p", "no:randomly"),
+    "two processes": ("-n", "2", "-p", "no:randomly"),
+    "another order": ("-n", "0", "-p", "randomly", "--randomly-seed=20260916"),
+}
+
+# What tells one run from another, and what a clock or a tracer measured.
+_OF_A_RUN = ("id", "started", "digest")
+_MEASURED = ("estimate", "lower", "upper")
+
+
+def _without_figures(document: dict[str, Any]) -> dict[str, Any]:
+    kept = copy.deepcopy(document)
+    for key in _OF_A_RUN:
+        del kept["run"][key]
+    for criterion in kept["criteria"]:
+        for claim in criterion["claims"]:
+            for bound in claim["bounds"]:
+                for key in _MEASURED:
+                    bound.pop(key, None)
+    return kept
+
+
+def _in_every_way(folder: Path) -> dict[str, Answer]:
+    return {name: run_pytest(folder, "acceptance", "-q", *arguments) for name, arguments in WAYS.items()}
+
+
+def test_a_release_that_holds_is_go_in_every_way(tmp_path: Path) -> None:
+    write_project(tmp_path)
+    add_speed(tmp_path)
+    add_integrity(tmp_path)
+    answers = _in_every_way(tmp_path)
+    assert {name: answer.status for name, answer in answers.items()} == dict.fromkeys(WAYS, 0)
+    documents = [_without_figures(answer.document) for answer in answers.values()]
+    assert all(document == documents[0] for document in documents)
+    assert documents[0]["criteria"][2]["claims"][0]["bounds"][0]["n"] == 2  # the measured pass took its samples
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "status"),
+    [("RESPONSE:", "ANSWER:", 1), ("    entries =", "    __import__('os')._exit(0)\n    entries =", 10)],
+    ids=["falls short", "ends its process"],
+)
+def test_a_release_that_does_not_hold_fails_alike_in_every_way(tmp_path: Path, old: str, new: str, status: int) -> None:
+    write_project(tmp_path)
+    write(tmp_path, "adapter.py", ADAPTER.replace(old, new))
+    answers = {
+        name: run_pytest(tmp_path, "acceptance", "-q", "-p", "no:allure_pytest", *arguments)
+        for name, arguments in WAYS.items()
+        if name != "one process"
+    }
+    assert {answer.status for answer in answers.values()} == {status}
+    first, second = (_without_figures(answer.document) for answer in answers.values())
+    assert first == second

@@ -59,7 +59,8 @@ def material(size: int, variant: str) -> Material:
     accented = _ACCENTED if variant == "beyond ASCII" else ""
     inputs = {item.field: _text(number, accented) for number, item in enumerate(fields)}
     group = f"{size} input{'s' if size > 1 else ''}, {variant}"
-    return Material(group, replace(base, inputs=fields, task_prompt=task), inputs)
+    step = replace(base, id=f"{base.id}-{size}-{VARIANTS.index(variant)}", inputs=fields, task_prompt=task)
+    return Material(group, step, inputs)
 
 
 def _text(number: int, begin: str) -> str:

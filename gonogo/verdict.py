@@ -32,7 +32,9 @@ from gonogo.model import (
     Verdict,
 )
 
-__all__ = ["Facts", "judge", "owed_claims"]
+__all__ = ["NOT_EXECUTED", "Facts", "judge", "owed_claims"]
+
+NOT_EXECUTED = "no test was executed to its end for this claim"
 
 _SHOWN = 3  # reasons of one kind that a sentence quotes; the ledger and the report hold all of them
 
@@ -158,7 +160,7 @@ def _judge_claim(
     if missing:
         say(Status.INCONCLUSIVE, f"the target does not offer: {', '.join(missing)}")
     elif not ended and not criterion.computed:
-        say(Status.INCONCLUSIVE, "no test was executed to its end for this claim")
+        say(Status.INCONCLUSIVE, NOT_EXECUTED)
     elif not findings and not gaps and not measures:
         say(Status.INCONCLUSIVE, "no evidence: the test ended without a finding or a sample")
     looked_at = {one.case for one in findings} | {one.case for one in samples}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gonogo.figures import headline, printable, shortened
+from gonogo.verdict import NOT_EXECUTED
 
 __all__ = ["render"]
 
@@ -37,11 +38,14 @@ def render(document: Mapping[str, Any], run: Path, *, width: int, color: bool) -
         markup=False,
         emoji=False,
     )
-    console.print(_table(document))
+    untouched = [criterion["id"] for criterion in document["criteria"] if _is_untouched(criterion)]
+    console.print(_table([criterion for criterion in document["criteria"] if criterion["id"] not in untouched]))
     console.print()
     for criterion in document["criteria"]:
-        if criterion["verdict"] != "GO":
+        if criterion["verdict"] != "GO" and criterion["id"] not in untouched:
             console.print(_why(criterion))
+    if untouched:
+        console.print(Text(f"not executed: {printable(', '.join(untouched))}\n"))
     for note in document["notes"]:
         console.print(Text(f"note: {printable(note)}"))
     console.print(_verdict(document))
@@ -50,13 +54,13 @@ def render(document: Mapping[str, Any], run: Path, *, width: int, color: bool) -
     return "".join(f"{line.rstrip()}\n" for line in buffer.getvalue().split("\n")[:-1])
 
 
-def _table(document: Mapping[str, Any]) -> Table:
+def _table(criteria: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(pad_edge=False, box=None, header_style="bold")
     table.add_column("criterion", overflow="fold")
     table.add_column("verdict", no_wrap=True)
     table.add_column("claims", no_wrap=True)
     table.add_column("evidence", overflow="fold", ratio=1)
-    for criterion in document["criteria"]:
+    for criterion in criteria:
         claims = criterion["claims"]
         held = sum(claim["verdict"] == "GO" for claim in claims)
         # the reasons of what does not hold are told in full below the table
@@ -70,6 +74,11 @@ def _table(document: Mapping[str, Any]) -> Table:
             Text(printable(evidence)),
         )
     return table
+
+
+def _is_untouched(criterion: Mapping[str, Any]) -> bool:
+    """Whether not one test of the criterion was executed, as in a run of a single suite."""
+    return bool(criterion["claims"]) and all(claim["reasons"][:1] == [NOT_EXECUTED] for claim in criterion["claims"])
 
 
 def _why(criterion: Mapping[str, Any]) -> Padding:

@@ -35,8 +35,8 @@ class Stopwatch:
 class Pair:
     """Two runs of each release in the order A B B A; the mean seconds of each, without the model, by ``OwnClock``.
 
-    A run right after one of the same release is faster than one after the other's (warm caches, about 1 ms here); in this
-    order each release has one of either kind, and a drift of the machine cancels out.
+    A run right after one of the same release is faster than one after the other's (warm caches, about 1 ms here). Pair after
+    pair in this order, each release has one run of either kind, and a drift of the machine cancels out.
     """
 
     candidate: float
@@ -56,7 +56,7 @@ def interleaved_runs(
     pairs: int,
     warm_up: int = 2,
 ) -> list[Pair]:
-    """Time runs of both releases in turn; which of them begins changes from pair to pair.
+    """Time runs of both releases in turn: A B B A, A B B A, and so on.
 
     Args:
         candidate, baseline: two workers, each with one release.
@@ -68,19 +68,10 @@ def interleaved_runs(
     found: list[Pair] = []
     for number in range(-warm_up, pairs):
         case = cases[number % len(cases)]
-
-        def run_candidate(case: Case = case) -> int:
-            return candidate.time_run(case, scripts[0])
-
-        def run_baseline(case: Case = case) -> int:
-            return baseline.time_run(case, scripts[1])
-
-        if number % 2:
-            outer, inner = run_baseline, run_candidate
-        else:
-            outer, inner = run_candidate, run_baseline
-        times = [outer(), inner(), inner(), outer()]
-        both = ((times[0] + times[3]) / 2e9, (times[1] + times[2]) / 2e9)
+        first = candidate.time_run(case, scripts[0])
+        second = baseline.time_run(case, scripts[1])
+        third = baseline.time_run(case, scripts[1])
+        fourth = candidate.time_run(case, scripts[0])
         if number >= 0:
-            found.append(Pair(*both) if outer is run_candidate else Pair(both[1], both[0]))
+            found.append(Pair((first + fourth) / 2e9, (second + third) / 2e9))
     return found

@@ -14,6 +14,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 _COPIED = ("acceptance", "app", "conftest.py", "fixtures", "pyproject.toml", "pytest.ini", "workflows")
 
@@ -65,8 +67,22 @@ def run_pytest(folder: Path, *arguments: str, environment: Mapping[str, str] | N
     return Answer(done.returncode, done.stdout.decode(errors="replace"), new.pop() if new else None)
 
 
+def run_in_process(pytester: pytest.Pytester, *arguments: str) -> Answer:
+    """Run pytest in pytester's folder in this process, quickly: with gonogo's plugin and no other.
+
+    Not for projects with a measured pass, whose process needs its plugins.
+    """
+    before = _runs(pytester.path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # else each run imports every plugin anew
+        result = pytester.runpytest_inprocess("-p", "gonogo.plugin", "-p", "no:cacheprovider", *arguments)
+    new = _runs(pytester.path) - before
+    assert len(new) <= 1, f"one run of pytest wrote several runs: {new}"
+    return Answer(int(result.ret), result.stdout.str() + result.stderr.str(), new.pop() if new else None)
+
+
 def _runs(folder: Path) -> set[Path]:
-    return set((folder / "reports" / "runs").glob("*"))
+    return {path.parent.resolve() for path in folder.rglob("run.json")}
 
 
 @dataclass(frozen=True)
@@ -110,7 +126,7 @@ class Copy:
         path = self.root / "acceptance" / "criteria.toml"
         pattern = rf'(id = "{re.escape(criterion)}"\n(?:(?!\n\[\[criterion\]\]).)*?\n{re.escape(name)} = )\d+'
         text, found = re.subn(pattern, rf"\g<1>{value}", path.read_text(encoding="utf-8"), flags=re.DOTALL)
-        assert found == 1, f"criteria.toml: {criterion} has no parameter {name}"
+        assert found == 1, f"criteria.toml: {criterion} has not one parameter {name}"
         path.write_text(text, encoding="utf-8")
 
     def judge(self, *criteria: str) -> Answer:

@@ -6,8 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from constructor_project import ADAPTER, CRITERIA, SPEED, TEST_LENGTH, TEST_STRUCTURE, add_speed, write, write_project
-from sandbox import Answer, run_pytest
+from constructor_project import (
+    ADAPTER,
+    CRITERIA,
+    SPEED,
+    TEST_LENGTH,
+    TEST_STRUCTURE,
+    add_integrity,
+    add_speed,
+    write,
+    write_project,
+)
+from sandbox import Answer, Copy, run_in_process, run_pytest
 
 from gonogo.rundown import verify
 from gonogo.runs import RunDirectory
@@ -17,7 +27,7 @@ pytest_plugins = ["pytester"]
 Judge = Callable[..., Answer]
 
 STRUCTURE, LENGTH = "acceptance/test_structure.py", "acceptance/test_length.py"
-QUIET = ("-p", "no:allure_pytest", "-p", "no:randomly", "-p", "no:cacheprovider")
+QUIET = ("-p", "no:allure_pytest", "-p", "no:randomly")
 
 
 @pytest.fixture
@@ -29,15 +39,8 @@ def project(pytester: pytest.Pytester) -> Path:
 
 @pytest.fixture
 def judge(project: Path, pytester: pytest.Pytester) -> Judge:
-    """Run pytest over the project in this process, with these arguments."""
-
-    def run(*arguments: str) -> Answer:
-        before = set(project.glob("reports/runs/*"))
-        result = pytester.runpytest_inprocess(*(arguments or ("acceptance",)), *QUIET)
-        new = set(project.glob("reports/runs/*")) - before
-        return Answer(int(result.ret), result.stdout.str() + result.stderr.str(), new.pop() if new else None)
-
-    return run
+    """Run pytest over the project with these arguments."""
+    return lambda *arguments: run_in_process(pytester, *(arguments or ("acceptance",)))
 
 
 def in_structure(body: str, *, head: str = "", parameters: str = "step, cases, candidate, grammar, evidence") -> str:
@@ -395,15 +398,16 @@ def test_a_run_written_into_an_older_run_is_judged_by_itself(project: Path, judg
 
 
 @pytest.mark.parametrize("status", [0, 1])
-def test_a_measured_pass_that_ends_early_is_not_go(project: Path, judge: Judge, status: int) -> None:
-    add_speed(project)
+def test_a_measured_pass_that_ends_early_is_not_go(tmp_path: Path, status: int) -> None:
+    write_project(tmp_path)
+    add_speed(tmp_path)
     write(
-        project,
+        tmp_path,
         "acceptance/test_speed.py",
         'import os\nimport pytest\n\npytestmark = pytest.mark.criterion("speed")\n\n\n'
         f"def test_speed(step):\n    os._exit({status})\n",
     )
-    answer = judge()
+    answer = run_pytest(tmp_path, "acceptance", *QUIET)
     assert answer.status == 10, answer.output
     assert answer.verdicts == {"structure": "GO", "length": "GO", "speed": "INCONCLUSIVE"}
 
@@ -419,6 +423,26 @@ def test_a_killed_worker_is_not_go(tmp_path: Path, death: str) -> None:
     assert answer.status == 10, answer.output
     assert answer.verdicts["structure"] == "INCONCLUSIVE"
     assert answer.verdicts["length"] == "GO"
+
+
+@pytest.mark.parametrize("option", ["--benchmark-disable", "--benchmark-skip"])
+def test_a_benchmark_that_is_switched_off_is_not_go(tmp_path: Path, option: str) -> None:
+    copy = Copy.of_project(tmp_path, steps=["meta"])
+    answer = run_pytest(
+        copy.root, "acceptance/test_construction_time.py", *QUIET, environment={"PYTEST_ADDOPTS": option}
+    )
+    assert answer.status == 10, answer.output
+    assert answer.verdicts["construction-time"] == "INCONCLUSIVE"
+
+
+def test_results_of_allure_that_are_wiped_are_missed_or_kept(tmp_path: Path) -> None:
+    write_project(tmp_path)
+    add_speed(tmp_path)
+    add_integrity(tmp_path)
+    answer = run_pytest(tmp_path, "acceptance", environment={"PYTEST_ADDOPTS": "--clean-alluredir"})
+    assert answer.folder is not None
+    kept = [path for path in answer.folder.glob("allure-results/*-result.json") if '"claim"' in path.read_text()]
+    assert (answer.status, len(kept)) == (0, 5), answer.output
 
 
 def test_assertions_that_are_switched_off_do_not_help(tmp_path: Path) -> None:

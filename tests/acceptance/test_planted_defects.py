@@ -211,14 +211,16 @@ DEFECTS = (
     Defect("RESPONSE dropped", PROCESSOR, IN_PROCESSOR + NO_RESPONSE, "prompt-structure", "RESPONSE is missing"),
     Defect("an input left out", CONSTRUCTOR, IN_CONSTRUCTOR + LEFT_OUT, "field-mapping", "is left out"),
     Defect("an input twice", CONSTRUCTOR, IN_CONSTRUCTOR + TWICE, "field-mapping", "stands there 2 times"),
-    Defect("description missing", CONSTRUCTOR, IN_CONSTRUCTOR + NO_DESCRIPTION, "format-templates", "the description of"),
+    Defect(
+        "description missing", CONSTRUCTOR, IN_CONSTRUCTOR + NO_DESCRIPTION, "format-templates", "the description of"
+    ),
     Defect("placeholder unresolved", CONSTRUCTOR, IN_CONSTRUCTOR + UNRESOLVED, "field-mapping", "[data:"),
     Defect("user text expanded", CONSTRUCTOR, IN_CONSTRUCTOR + USER_TEXT_EXPANDED, "field-mapping", "not equal after"),
     Defect("heading not neutralised", PROCESSOR, IN_PROCESSOR + NOT_NEUTRALISED, "hostile-inputs", "more than once"),
     Defect("order of a set", CONSTRUCTOR, ORDER_OF_A_SET, "determinism", "differs at character"),
     Defect("2 ms sleep", CONSTRUCTOR, SLEEP, "construction-time", "limit < 0.001"),
     Defect("64 KiB kept per call", CONSTRUCTOR, KEEPS_MEMORY, "memory", "growth"),
-    Defect("fallback raising", PROCESSOR, FALLBACK_RAISES, "fallback", "KeyError"),
+    Defect("fallback raising", PROCESSOR, FALLBACK_RAISES, "fallback", "the run ended with 500"),
     Defect("fallback leaking", PROCESSOR, FALLBACK_LEAKS, "fallback", "something internal leaked out"),
     Defect("output stored too early", PROCESSOR, STORED_TOO_EARLY, "error-handling", "changed field"),
     Defect("model name changed", PROCESSOR, OTHER_MODEL, "no-breaking-changes", "llama3.2:1b"),
@@ -230,9 +232,11 @@ DEFECTS = (
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Copy:
-    """Three steps of the project. Fewer rounds make it harder, not easier, to show that something is too slow."""
+    """Three steps of the project, and less of what is only repeated: that makes a defect harder to show, not easier."""
     copy = Copy.of_project(tmp_path, steps=STEPS)
     copy.set_parameter("construction-time", "rounds", 100)
+    copy.set_parameter("error-rate", "cases", 500)
+    copy.set_parameter("memory", "constructions", 2000)
     return copy
 
 

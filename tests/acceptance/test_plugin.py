@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from constructor_project import ADAPTER, CRITERIA, FILES, TEST_LENGTH, TEST_STRUCTURE, write, write_project
-from sandbox import Answer
+from sandbox import Answer, run_in_process
 
 from gonogo.errors import EvidenceError
 from gonogo.rundown import verify
@@ -31,18 +31,8 @@ def project(pytester: pytest.Pytester) -> Path:
 
 @pytest.fixture
 def judge(project: Path, pytester: pytest.Pytester) -> Judge:
-    """Run pytest over the project in this process, with these arguments; runs may lie anywhere in it."""
-
-    def run(*arguments: str) -> Answer:
-        before = set(project.rglob("verdict.json"))
-        result = pytester.runpytest_inprocess(
-            *(arguments or ("acceptance",)), "-p", "no:allure_pytest", "-p", "no:randomly", "-p", "no:cacheprovider"
-        )
-        new = set(project.rglob("verdict.json")) - before
-        found = {path.resolve().parent for path in new}
-        return Answer(int(result.ret), result.stdout.str() + result.stderr.str(), found.pop() if found else None)
-
-    return run
+    """Run pytest over the project with these arguments."""
+    return lambda *arguments: run_in_process(pytester, *(arguments or ("acceptance",)))
 
 
 # --- active and inert
@@ -149,7 +139,9 @@ def test_two_tests_for_one_claim_are_refused(project: Path, judge: Judge) -> Non
 
 
 def test_a_test_that_comes_twice_for_its_step_is_refused(project: Path, judge: Judge) -> None:
-    suite = TEST_STRUCTURE.replace("def test_structure(", '@pytest.mark.parametrize("n", [1, 2])\ndef test_structure(n, ')
+    suite = TEST_STRUCTURE.replace(
+        "def test_structure(", '@pytest.mark.parametrize("n", [1, 2])\ndef test_structure(n, '
+    )
     write(project, STRUCTURE, suite)
     answer = judge()
     assert answer.status == 4, answer.output
@@ -160,7 +152,12 @@ def test_a_test_that_comes_twice_for_its_step_is_refused(project: Path, judge: J
     ("suite", "old", "new", "said"),
     [
         (LENGTH, "(cases,", "(step, cases,", "criterion 'length' is claimed per run, this test feeds it per step"),
-        (STRUCTURE, "(step, cases,", "(cases,", "criterion 'structure' is claimed per step, this test feeds it per run"),
+        (
+            STRUCTURE,
+            "(step, cases,",
+            "(cases,",
+            "criterion 'structure' is claimed per step, this test feeds it per run",
+        ),
     ],
 )
 def test_a_claim_in_the_wrong_scope_is_refused(
@@ -227,7 +224,8 @@ def test_a_report_folder_that_cannot_be_written_is_refused(project: Path, judge:
 
 
 @pytest.mark.parametrize(
-    ("response", "selection", "status"), [("RESPONSE:", "acceptance", 0), ("ANSWER:", "acceptance", 1), ("RESPONSE:", LENGTH, 10)]
+    ("response", "selection", "status"),
+    [("RESPONSE:", "acceptance", 0), ("ANSWER:", "acceptance", 1), ("RESPONSE:", LENGTH, 10)],
 )
 def test_the_exit_status_is_the_verdict(
     project: Path, judge: Judge, response: str, selection: str, status: int

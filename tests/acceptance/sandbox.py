@@ -49,8 +49,9 @@ class Answer:
 def run_pytest(folder: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> Answer:
     """Run pytest in a folder, in a process of its own, without what this process or its user has set for pytest."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "PYTHONDONTWRITE"))}
-    # -p no:langsmith_plugin: it comes with what the benchmarks compare with, and takes two seconds to import
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:langsmith_plugin", *arguments]
+    # plugins of other packages that take seconds to import, and that no run of gonogo has a use for
+    unused = ("cacheprovider", "hypothesispytest", "langsmith_plugin", "pytest_postgresql")
+    command = [sys.executable, "-m", "pytest", *(word for name in unused for word in ("-p", f"no:{name}")), *arguments]
     before = _runs(folder)
     done = subprocess.run(
         command,

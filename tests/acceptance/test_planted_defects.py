@@ -218,15 +218,15 @@ DEFECTS = (
     Defect("user text expanded", CONSTRUCTOR, IN_CONSTRUCTOR + USER_TEXT_EXPANDED, "field-mapping", "not equal after"),
     Defect("heading not neutralised", PROCESSOR, IN_PROCESSOR + NOT_NEUTRALISED, "hostile-inputs", "more than once"),
     Defect("order of a set", CONSTRUCTOR, ORDER_OF_A_SET, "determinism", "differs at character"),
-    Defect("2 ms sleep", CONSTRUCTOR, SLEEP, "construction-time", "limit < 0.001"),
+    Defect("2 ms sleep", CONSTRUCTOR, SLEEP, "construction-time", "construction p99 >= 2"),
     Defect("64 KiB kept per call", CONSTRUCTOR, KEEPS_MEMORY, "memory", "growth"),
     Defect("fallback raising", PROCESSOR, FALLBACK_RAISES, "fallback", "the run ended with 500"),
     Defect("fallback leaking", PROCESSOR, FALLBACK_LEAKS, "fallback", "something internal leaked out"),
     Defect("output stored too early", PROCESSOR, STORED_TOO_EARLY, "error-handling", "changed field"),
     Defect("model name changed", PROCESSOR, OTHER_MODEL, "no-breaking-changes", "llama3.2:1b"),
     Defect("stored field renamed", PROCESSOR, FIELD_RENAMED, "no-breaking-changes", "stored differently"),
-    Defect("2 % of runs failing", PROCESSOR, EVERY_FIFTIETH_FAILS, "error-rate", "limit < 0.01"),
-    Defect("a slower run", PROCESSOR, SLOWER_RUN, "performance-maintained", "limit <= 0"),
+    Defect("2 % of runs failing", PROCESSOR, EVERY_FIFTIETH_FAILS, "error-rate", "errors proportion >="),
+    Defect("a slower run", PROCESSOR, SLOWER_RUN, "performance-maintained", "excess"),
 )
 
 

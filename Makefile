@@ -6,6 +6,7 @@
 
 PYTHON ?= python3
 ARGS ?=
+BENCHMARKS ?= benchmarks/
 BIN := .venv/bin
 LATEST := reports/latest
 
@@ -49,7 +50,7 @@ lint: environment-test
 	@$(BIN)/mypy
 
 bench: environment-bench
-	@$(BIN)/pytest benchmarks/ $(ARGS)
+	@$(BIN)/pytest $(BENCHMARKS) -o python_files='bench_*.py' -p no:randomly --benchmark-only --benchmark-quiet $(ARGS)
 
 # constraints.txt anew, with the newest versions that fit each other; needs Python 3.11.
 pins: environment-app

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gonogo.model import Case
 from gonogo.stub import Script
 from gonogo.targets.client import ReleaseWorker
 
-__all__ = ["Pair", "Stopwatch", "interleaved_runs"]
+__all__ = ["Pair", "Stopwatch", "interleaved_runs", "pin_together"]
 
 
 @dataclass
@@ -47,31 +48,53 @@ class Pair:
         return self.candidate - self.baseline - max(ratio * self.baseline, allowance)
 
 
+def pin_together(workers: Iterable[ReleaseWorker]) -> bool:
+    """Keep workers that run by turns on one processor, so that its neighbours and its caches are the same for all of them.
+
+    Returns:
+        Whether the system allows it (Linux does).
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        return False
+    processor = max(os.sched_getaffinity(0))
+    for worker in workers:
+        os.sched_setaffinity(worker.pid, {processor})
+    return True
+
+
 def interleaved_runs(
-    candidate: ReleaseWorker,
-    baseline: ReleaseWorker,
+    processes: Sequence[tuple[ReleaseWorker, ReleaseWorker]],
     cases: Sequence[Case],
     scripts: tuple[Script, Script],
     *,
     pairs: int,
-    warm_up: int = 2,
+    warm_up: int = 1,
 ) -> list[Pair]:
-    """Time runs of both releases in turn: A B B A, A B B A, and so on.
+    """Time runs of both releases by turns: A B B A, A B B A, and so on.
 
     Args:
-        candidate, baseline: two workers, each with one release.
+        processes: candidate and baseline, several times over, each a process of its own: how one process happens to lie in
+            memory must not decide. Each of them gives its share of the pairs, in one piece.
         cases: taken in turn; all runs of a pair are of the same one.
         scripts: what the model answers the candidate and the baseline.
-        pairs: how many pairs, of four runs each.
-        warm_up: pairs that are run and thrown away.
+        pairs: how many pairs, of four runs each; a multiple of the number of processes.
+        warm_up: pairs that each of the processes runs first and that are thrown away.
+
+    Raises:
+        ValueError: the pairs cannot be shared out evenly.
     """
+    if pairs % len(processes):
+        raise ValueError(
+            f"pairs = {pairs} cannot be shared out among {len(processes)} pairs of processes; take a multiple"
+        )
     found: list[Pair] = []
-    for number in range(-warm_up, pairs):
-        case = cases[number % len(cases)]
-        first = candidate.time_run(case, scripts[0])
-        second = baseline.time_run(case, scripts[1])
-        third = baseline.time_run(case, scripts[1])
-        fourth = candidate.time_run(case, scripts[0])
-        if number >= 0:
-            found.append(Pair((first + fourth) / 2e9, (second + third) / 2e9))
+    for candidate, baseline in processes:
+        for number in range(-warm_up, pairs // len(processes)):
+            case = cases[number % len(cases)]
+            first = candidate.time_run(case, scripts[0])
+            second = baseline.time_run(case, scripts[1])
+            third = baseline.time_run(case, scripts[1])
+            fourth = candidate.time_run(case, scripts[0])
+            if number >= 0:
+                found.append(Pair((first + fourth) / 2e9, (second + third) / 2e9))
     return found

@@ -19,13 +19,14 @@ from gonogo.errors import GonogoError
 from gonogo.evidence import Shard
 from gonogo.gathering import ClaimEvidence
 from gonogo.grammar import Grammar
-from gonogo.latency import Stopwatch
+from gonogo.latency import Stopwatch, pin_together
 from gonogo.model import Case, Claim, Outcome, Phase, Step
 from gonogo.project import Project
 from gonogo.report import allure as allure_report
 from gonogo.report.terminal import render
 from gonogo.rundown import Rundown, begin_run, exit_status
 from gonogo.runs import RunDirectory
+from gonogo.targets.client import ReleaseWorker
 from gonogo.workbench import Definitions, Llm, Target, Workbench, load_definitions
 
 _PHASES = (Phase.PRE.value, Phase.NIGHTLY.value)
@@ -153,6 +154,7 @@ def _activate(config: pytest.Config, settings: Settings, worker: dict[str, Any] 
     elif settings.measured_run is not None:
         directory, name = RunDirectory(settings.measured_run), "measured"
         if directory.is_sealed or directory.shard(name).exists():
+            workbench.close()
             raise pytest.UsageError(
                 f"--gonogo-measured-run {directory.path}: this run is over; the option is gonogo's own"
             )
@@ -442,6 +444,20 @@ class Gatherer:
     def evidence(self, request: pytest.FixtureRequest) -> ClaimEvidence:
         """Where findings and samples of this item's claim go."""
         return self.collector.current
+
+    @pytest.fixture
+    def processes(self, criterion: Criterion) -> list[tuple[ReleaseWorker, ReleaseWorker]]:
+        """Candidate and baseline, as many times as ``parameters.processes`` asks for, all on one processor."""
+        count = criterion.integer("processes")
+        pairs = list(
+            zip(
+                self.workbench.candidate.timed_by_turns(count),
+                self.workbench.baseline.timed_by_turns(count),
+                strict=True,
+            )
+        )
+        pin_together(worker for pair in pairs for worker in pair)
+        return pairs
 
     @pytest.fixture
     def stopwatch(self, request: pytest.FixtureRequest) -> Stopwatch:

@@ -131,6 +131,7 @@ class Target:
         self._scratch = scratch
         self._built: dict[tuple[str, bytes], Built | ProductError] = {}
         self._variants: dict[int, ReleaseWorker] = {}
+        self._by_turns: list[ReleaseWorker] = []
 
     @cached_property
     def _laid_out(self) -> Release:
@@ -152,6 +153,12 @@ class Target:
     def timed(self) -> ReleaseWorker:
         """A worker in which nothing but timing happens."""
         return self.open_worker()
+
+    def timed_by_turns(self, count: int) -> list[ReleaseWorker]:
+        """Workers in which nothing but timing happens, by turns with those of another release; started once."""
+        while len(self._by_turns) < count:
+            self._by_turns.append(self.open_worker())
+        return self._by_turns[:count]
 
     def variants(self, environments: Sequence[Mapping[str, str]]) -> list[ReleaseWorker]:
         """One worker for each environment (hash seed, locale, time zone); started once."""

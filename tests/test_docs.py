@@ -182,7 +182,7 @@ class TestCommands:
         (letter / "letters.py").write_text(source.replace("escape(inputs[one.field])", "inputs[one.field]"))
         done = run("pytest acceptance/test_hostile_inputs.py", letter)
         assert done.returncode == 1, done.stdout
-        assert "hostile-inputs     NO-GO" in done.stdout
+        assert re.search(r"hostile-inputs +NO-GO", done.stdout)
 
     def test_phase_baseline_and_report_folder_are_taken_from_the_options(self, letter: Path) -> None:
         keep_suite(letter, "prompt_structure")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gonogo.errors import DefinitionError
 from gonogo.model import Step
@@ -115,18 +116,7 @@ class Grammar:
 
     def parse(self, text: str) -> ParsedPrompt:
         """Take a prompt apart. Any text can be parsed; what is wrong with it is for the checks to say."""
-        opened = {self.heading_of(section): section for section in self.sections}
-        preamble: list[str] = []
-        headings: list[str] = []
-        bodies: list[list[str]] = []
-        for line in text.splitlines(keepends=True):
-            bare = line.splitlines()[0].rstrip()
-            if bare in opened:
-                headings.append(opened[bare])
-                bodies.append([])
-            else:
-                (bodies[-1] if bodies else preamble).append(line)
-        return ParsedPrompt("".join(preamble).strip(), tuple(headings), tuple(_trim("".join(body)) for body in bodies))
+        return _parse(self.sections, self.heading, text)
 
     def resolve(self, template: str, inputs: Mapping[str, str]) -> str:
         """A template text with every reference replaced by the escaped value of its input, once: values are not expanded.
@@ -186,9 +176,27 @@ class Grammar:
         )
 
 
+_BOUNDARY = r"\n\r\v\f\x1c-\x1e\x85\u2028\u2029"  # where str.splitlines breaks
+
+
+@lru_cache(maxsize=16)
+def _headings(sections: tuple[str, ...], heading: str) -> re.Pattern[str]:
+    """Finds the line of a heading, its boundary included: what reading line by line with str.rstrip finds."""
+    names = "|".join(re.escape(heading.format(section=section)) for section in sections)
+    return re.compile(rf"(?:\A|(?<=[{_BOUNDARY}]))({names})[^\S{_BOUNDARY}]*(?:\r\n|[{_BOUNDARY}]|\Z)")
+
+
+@lru_cache(maxsize=256)  # three criteria parse the same prompt, step by step
+def _parse(sections: tuple[str, ...], heading: str, text: str) -> ParsedPrompt:
+    opened = {heading.format(section=section): section for section in sections}
+    preamble, *rest = _headings(sections, heading).split(text)
+    names, bodies = rest[::2], rest[1::2]
+    return ParsedPrompt(preamble.strip(), tuple(opened[name] for name in names), tuple(map(_trim, bodies)))
+
+
 def _trim(body: str) -> str:
     """The body without the blank lines around it. Spaces stay: they may belong to a value."""
-    return re.sub(r"\A\n+|\n+\Z", "", body)
+    return body.strip("\n")
 
 
 def _without_last_boundary(text: str) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from gonogo.errors import EvidenceError, ProductError
-from gonogo.evidence import Shard
+from gonogo.evidence import Shard, read_shard
 from gonogo.model import Ability, Claim, Collected, Ended, Finding, Gap, Json, Judged, Phase, Sampled, Status, Verdict
 from gonogo.report import allure as allure_report
 from gonogo.report.document import verdict_document
@@ -150,9 +150,10 @@ class Rundown:
         for record in (*integrity(run, allure_results), *_strays(run, failed)):
             shard.append(record)
         shard.close()
-        digest, verdict = conclude(self.directory, notes=self.notes)
+        run = replace(run, shards=(*run.shards, read_shard(self.directory.shard("leader"))))
+        digest, verdict = conclude(self.directory, notes=self.notes, run=run)
         if allure_results is not None:
-            allure_report.write_criteria(allure_results, self.directory.load(), verdict, digest)
+            allure_report.write_criteria(allure_results, run, verdict, digest)
         self.verdict, self.digest = verdict, digest
         return verdict
 
@@ -242,7 +243,9 @@ def judge_run(run: LoadedRun, notes: Sequence[str] = ()) -> Verdict:
     )
 
 
-def conclude(directory: RunDirectory, *, notes: Sequence[str] = ()) -> tuple[str, Verdict]:
+def conclude(
+    directory: RunDirectory, *, notes: Sequence[str] = (), run: LoadedRun | None = None
+) -> tuple[str, Verdict]:
     """Judge what lies in a run's folder, seal it, and write verdict.json and verdict.md.
 
     Returns:
@@ -250,7 +253,7 @@ def conclude(directory: RunDirectory, *, notes: Sequence[str] = ()) -> tuple[str
     """
     if notes:
         directory.write_json("notes.json", {"notes": list(notes)})
-    run = directory.load()
+    run = run or directory.load()
     verdict = judge_run(run, notes)
     digest = directory.seal()
     document = verdict_document(run, verdict, digest)

@@ -77,8 +77,9 @@ def write_criteria(results: Path, run: LoadedRun, verdict: Verdict, digest: str)
     document = verdict_document(run, verdict, digest)
     records = by_claim(run.evidence)
     start = round(datetime.fromisoformat(run.info.started).timestamp() * 1000)
-    cells = coverage_plot(document)
-    coverage = writer.attach("coverage: criterion x step", cells, _PNG)
+    # matplotlib takes a second to import: only where something measured is drawn with it anyway
+    cells = coverage_plot(document) if any(one.measures for one in run.criteria.criteria) else None
+    coverage = [writer.attach("coverage: criterion x step", cells, _PNG)] if cells else []
     grid = writer.attach("coverage as a table", _coverage_csv(document), _CSV)
     for number, (judged, plain) in enumerate(zip(verdict.criteria, document["criteria"], strict=True)):
         criterion = run.criteria[judged.criterion]
@@ -90,13 +91,13 @@ def write_criteria(results: Path, run: LoadedRun, verdict: Verdict, digest: str)
         if plot:
             result.attachments.append(writer.attach("measured values against their limits", plot, _PNG))
         if criterion.computed:
-            result.attachments += [coverage, grid]
+            result.attachments += [*coverage, grid]
         result.attachments.append(writer.attach("figures", _json(plain), _JSON))
         writer.result(result)
     writer.about_the_run(
         [
             writer.attach("verdict.md", as_markdown(document), _MARKDOWN),
-            coverage,
+            *coverage,
             grid,
             writer.attach("verdict.json", _json(document), _JSON),
         ],

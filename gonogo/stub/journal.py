@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from gonogo.model import Json, Reply, Request
@@ -79,11 +80,15 @@ class Stub:
     A miss is answered with the provider's own error and cannot be hidden by the application: it stands in the journal.
     """
 
-    recordings: RecordingSet
+    recordings: RecordingSet | Callable[[], RecordingSet]  # called when a request first asks for one
     step: str | None = None
     script: Script | None = None
     fault: LlmFault | None = None
     journal: list[Exchange] = field(default_factory=list)
+
+    @cached_property
+    def _loaded(self) -> RecordingSet:
+        return self.recordings if isinstance(self.recordings, RecordingSet) else self.recordings()
 
     def expect(self, *, step: str | None = None, script: Script | None = None, fault: LlmFault | None = None) -> None:
         """Begin anew: an empty journal, and what the next requests are answered with."""
@@ -99,10 +104,10 @@ class Stub:
             if mismatch is not None:
                 return self._miss(request, mismatch)
             return self._served(request, "scripted", self.script.reply)
-        recording = self.recordings.find(request)
+        recording = self._loaded.find(request)
         if recording is not None:
             return self._served(request, recording.id, recording.reply)
-        nearest = self.recordings.nearest(request, step=self.step)
+        nearest = self._loaded.nearest(request, step=self.step)
         if nearest is None:
             return self._miss(request, "there are no recordings of this release")
         return self._miss(request, f"nearest is {nearest.id}\n{difference(nearest.request, request)}")

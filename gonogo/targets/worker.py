@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import MappingProxyType
@@ -245,7 +246,7 @@ def main() -> None:
     tree = Path(opening["tree"])
     sys.path.insert(0, str(tree))
     recordings = opening["recordings"]
-    stub = Stub(load_recordings(Path(recordings))) if recordings else Stub(load_recordings(tree / "no-recordings"))
+    stub = Stub(partial(load_recordings, Path(recordings) if recordings else tree / "no-recordings"))
     context = WorkerContext(
         Path(opening["scratch"]),
         tuple(step_from_json(step) for step in opening["steps"]),

@@ -176,22 +176,31 @@ class Grammar:
         )
 
 
-_BOUNDARY = r"\n\r\v\f\x1c-\x1e\x85\u2028\u2029"  # where str.splitlines breaks
+_BOUNDARIES = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"  # where str.splitlines breaks
 
 
 @lru_cache(maxsize=16)
 def _headings(sections: tuple[str, ...], heading: str) -> re.Pattern[str]:
-    """Finds the line of a heading, its boundary included: what reading line by line with str.rstrip finds."""
+    """Finds a heading that ends its line, white space after it and the boundary included. Where it begins is for others."""
     names = "|".join(re.escape(heading.format(section=section)) for section in sections)
-    return re.compile(rf"(?:\A|(?<=[{_BOUNDARY}]))({names})[^\S{_BOUNDARY}]*(?:\r\n|[{_BOUNDARY}]|\Z)")
+    return re.compile(rf"({names})[^\S{_BOUNDARIES}]*(?:\r\n|[{_BOUNDARIES}]|\Z)")
 
 
-@lru_cache(maxsize=256)  # three criteria parse the same prompt, step by step
+@lru_cache(maxsize=1024)  # several criteria parse the same prompts, one criterion after the other
 def _parse(sections: tuple[str, ...], heading: str, text: str) -> ParsedPrompt:
     opened = {heading.format(section=section): section for section in sections}
-    preamble, *rest = _headings(sections, heading).split(text)
-    names, bodies = rest[::2], rest[1::2]
-    return ParsedPrompt(preamble.strip(), tuple(opened[name] for name in names), tuple(map(_trim, bodies)))
+    # a look behind in the pattern itself would be tried at every character
+    found = [
+        one
+        for one in _headings(sections, heading).finditer(text)
+        if not one.start() or text[one.start() - 1] in _BOUNDARIES
+    ]
+    ends = [*(one.start() for one in found), len(text)]
+    return ParsedPrompt(
+        text[: ends[0]].strip(),
+        tuple(opened[one[1]] for one in found),
+        tuple(_trim(text[one.end() : end]) for one, end in zip(found, ends[1:], strict=True)),
+    )
 
 
 def _trim(body: str) -> str:

@@ -68,7 +68,7 @@ def interleaved_runs(
     scripts: tuple[Script, Script],
     *,
     pairs: int,
-    warm_up: int = 1,
+    warm_up: int = 3,
 ) -> list[Pair]:
     """Time runs of both releases by turns: A B B A, A B B A, and so on.
 

@@ -230,6 +230,9 @@ class RunDirectory:
         Raises:
             EvidenceError: the run was never sealed, or the manifest is no manifest.
         """
+        if not self.is_sealed:
+            run = self.info()  # a folder that is no run says so
+            raise EvidenceError(f"{run.id}: was never sealed, so it did not come to its end; run it again")
         manifest = self.read_json("manifest.json")
         files = manifest.get("files") if isinstance(manifest, dict) else None
         if not isinstance(files, dict):

@@ -42,7 +42,7 @@ test: environment-test
 	@failed=; \
 	$(BIN)/ruff check || failed="$$failed ruff"; \
 	$(BIN)/mypy || failed="$$failed mypy"; \
-	$(BIN)/pytest tests -n 2 --dist worksteal $(ARGS) || failed="$$failed pytest"; \
+	$(BIN)/pytest tests -n 2 --dist worksteal --hypothesis-seed=0 $(ARGS) || failed="$$failed pytest"; \
 	[ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
 
 lint: environment-test

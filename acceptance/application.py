@@ -9,7 +9,8 @@ from gonogo.model import Ability, Case, FormatTemplate, Json, Step
 from gonogo.targets.adapter import WorkerContext
 from gonogo.targets.http import HttpApplication, HttpContract, WsgiTransport, digest
 
-CONTRACT = HttpContract(fallback_metric="blog_fallbacks_total")
+FALLBACKS = "blog_fallbacks_total"
+CONTRACT = HttpContract(metrics=f"/metrics?name[]={FALLBACKS}", fallback_metric=FALLBACKS)
 
 
 def open_release(context: WorkerContext) -> BlogApplication:
@@ -72,7 +73,8 @@ class BlogApplication(HttpApplication):
                 if table.name != "runs":
                     keys = ", ".join(column.name for column in table.primary_key.columns)
                     rows = session.connection().exec_driver_sql(f"SELECT * FROM {table.name} ORDER BY {keys}").all()
-                    state[f"table {table.name}"] = digest(repr(rows))
+                    # a row shown as itself is cut short inside; a tuple is shown whole
+                    state[f"table {table.name}"] = digest(repr([tuple(row) for row in rows]))
         return state
 
     def runs_recorded(self) -> int:

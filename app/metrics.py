@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
@@ -30,6 +32,6 @@ class Metrics:
             "blog_template_usage", "Constructed prompts, by format template.", ["template"], registry=self.registry
         )
 
-    def render(self) -> bytes:
-        """The text format of Prometheus."""
-        return generate_latest(self.registry)
+    def render(self, names: Sequence[str] = ()) -> bytes:
+        """The text format of Prometheus: all metrics, or those that have one of these names (``blog_fallbacks_total``)."""
+        return generate_latest(self.registry.restricted_registry(names) if names else self.registry)

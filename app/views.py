@@ -163,7 +163,7 @@ def version() -> Answer:
 
 @blueprint.get("/metrics")
 def metrics() -> Response:
-    return Response(_services().metrics.render(), content_type=CONTENT_TYPE)
+    return Response(_services().metrics.render(request.args.getlist("name[]")), content_type=CONTENT_TYPE)
 
 
 def register_error_handlers(app: Flask) -> None:

@@ -1,21 +1,40 @@
-"""Cases that nobody wrote: seeded, distinct, and as unpleasant as what users paste into a form."""
+"""Cases that nobody wrote: seeded, distinct, and as unpleasant as what users paste into a form.
+
+They are part of the evidence, so a seed means the same cases on every machine and with every version of every library:
+all choices come from ``random.Random.random``, whose sequence for a seed the standard library guarantees.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from random import Random
 from types import MappingProxyType
-
-from hypothesis import HealthCheck, Phase, given, seed, settings
-from hypothesis import strategies as st
+from typing import TypeVar
 
 from gonogo.grammar import Grammar
 from gonogo.model import Case, Step, canonical
 
 __all__ = ["generated_cases"]
 
-# Everything but lone surrogates and NUL, which no database stores; an application refuses them at its door.
-_CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\x00")
+_T = TypeVar("_T")
+
+# First and last code points. No lone surrogates and no NUL: no database stores those, an application refuses them at its door.
+_ALPHABETS = (
+    (0x20, 0x7E),  # ASCII
+    (0x01, 0x1F),  # control characters, all line boundaries of old among them
+    (0x7F, 0xFF),  # C1 controls, Latin-1
+    (0x0100, 0x07FF),  # Latin, Greek, Cyrillic, Hebrew, Arabic, combining marks
+    (0x2000, 0x206F),  # spaces of every width, line and paragraph separator, marks of direction
+    (0x3000, 0xD7FF),  # Chinese, Japanese, Korean
+    (0xE000, 0xFFFD),  # private use, compatibility forms, byte order mark
+    (0x1F300, 0x1FAFF),  # pictures
+    (0x10000, 0x10FFFF),  # everything beyond 16 bits
+)
 _MOST_OPTIONAL = 6  # of the optional fields of one case; a step may map a hundred
+_MOST_PIECES = 6  # of one value
+_ATTEMPTS = 20  # for each case: few values differ little, and a draw that was there before is thrown away
 
 
 def _fragments(step: Step, grammar: Grammar) -> list[str]:
@@ -49,8 +68,52 @@ def _fragments(step: Step, grammar: Grammar) -> list[str]:
     ]
 
 
+def _whole(random: Random, below: int) -> int:
+    return int(random.random() * below)
+
+
+def _one_of(random: Random, options: Sequence[_T]) -> _T:
+    return options[_whole(random, len(options))]
+
+
+def _characters(random: Random) -> str:
+    first, last = _one_of(random, _ALPHABETS)
+    return "".join(chr(first + _whole(random, last - first + 1)) for _ in range(1 + _whole(random, 30)))
+
+
+def _text(random: Random, fragments: Sequence[str]) -> str:
+    pieces = []
+    for _ in range(1 + _whole(random, _MOST_PIECES)):
+        kind = _whole(random, 3)
+        pieces.append(_one_of(random, fragments) if kind == 0 else _characters(random) if kind == 1 else "plain words")
+    return "".join(pieces)
+
+
+def _draws(step: Step, random: Random, fragments: Sequence[str]) -> Iterator[dict[str, str]]:
+    required = [one.field for one in step.inputs if one.required]
+    optional = [one.field for one in step.inputs if not one.required]
+    while True:
+        left = list(optional)
+        chosen = [
+            left.pop(_whole(random, len(left))) for _ in range(_whole(random, min(len(left), _MOST_OPTIONAL) + 1))
+        ]
+        values: dict[str, str] = {}
+        for field in (*required, *chosen):
+            # now and then two fields hold the same: what is looked up by its value shows itself
+            again = bool(values) and _whole(random, 8) == 0
+            text = _one_of(random, list(values.values())) if again else _text(random, fragments)
+            values[field] = text if text.strip() or field in chosen else f"{text}words"
+        yield values
+
+
+def _name(values: Mapping[str, str]) -> str:
+    return hashlib.sha256(canonical(dict(values))).hexdigest()[:12]
+
+
 def generated_cases(step: Step, grammar: Grammar, count: int, *, seed_value: int) -> tuple[Case, ...]:
-    """``count`` distinct cases of a step. Equal arguments give equal cases; required inputs are never blank.
+    """``count`` distinct cases of a step, or as many as its inputs admit (one, where it has none).
+
+    Equal arguments give equal cases; required inputs are never blank.
 
     Args:
         step: whose inputs are made up.
@@ -58,42 +121,12 @@ def generated_cases(step: Step, grammar: Grammar, count: int, *, seed_value: int
         count: how many.
         seed_value: any whole number.
     """
-    piece = st.one_of(
-        st.sampled_from(_fragments(step, grammar)),
-        st.text(_CHARACTERS, min_size=1, max_size=30),
-        st.just("plain words"),
-    )
-    text = st.lists(piece, min_size=1, max_size=6).map("".join)
-    required = [one.field for one in step.inputs if one.required]
-    optional = [one.field for one in step.inputs if not one.required]
-    chosen = (
-        st.lists(st.sampled_from(optional), unique=True, max_size=min(len(optional), _MOST_OPTIONAL))
-        if optional
-        else st.just([])
-    )
-    inputs = chosen.flatmap(
-        lambda fields: st.fixed_dictionaries(
-            {
-                **{name: text.filter(lambda value: bool(value.strip())) for name in required},
-                **dict.fromkeys(fields, text),
-            }
-        )
-    )
+    random = Random(f"{seed_value} {step.id}")
+    draws = islice(_draws(step, random, _fragments(step, grammar)), _ATTEMPTS * count)
     found: dict[str, Case] = {}
-
-    @seed(seed_value)
-    @settings(
-        max_examples=2 * count + 20,
-        database=None,
-        phases=[Phase.generate],
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(inputs)
-    def gather(values: dict[str, str]) -> None:
-        name = hashlib.sha256(canonical(dict(values))).hexdigest()[:12]
-        if len(found) < count:
-            found.setdefault(name, Case(f"generated-{name}", step.id, MappingProxyType(values), traits=("generated",)))
-
-    gather()
+    for values in draws:
+        if len(found) == count:
+            break
+        name = _name(values)
+        found.setdefault(name, Case(f"generated-{name}", step.id, MappingProxyType(values), traits=("generated",)))
     return tuple(found.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -130,8 +131,9 @@ class Target:
         self._stack = stack
         self._scratch = scratch
         self._built: dict[tuple[str, bytes], Built | ProductError] = {}
-        self._variants: dict[int, ReleaseWorker] = {}
+        self._variants: list[ReleaseWorker] = []
         self._by_turns: list[ReleaseWorker] = []
+        self._opened: list[ReleaseWorker] = []
 
     @cached_property
     def _laid_out(self) -> Release:
@@ -139,9 +141,24 @@ class Target:
 
     def open_worker(self, environment: Mapping[str, str] | None = None) -> ReleaseWorker:
         """Another worker of this release, in a process of its own; ended with the run."""
-        return self._stack.enter_context(
+        worker = self._stack.enter_context(
             ReleaseWorker(self._laid_out, self._workflow.steps, recordings=self._recordings, environment=environment)
         )
+        self._opened.append(worker)
+        return worker
+
+    def hang_up(self) -> None:
+        """Let the workers end, all at the same time; the end of the run waits for each."""
+        for worker in self._opened:
+            worker.hang_up()
+
+    def _open_workers(self, environments: Sequence[Mapping[str, str] | None]) -> list[ReleaseWorker]:
+        """Several at once: most of a start is a process importing the release, and there is more than one processor."""
+        if not environments:
+            return []
+        _ = self._laid_out  # once, before the threads
+        with ThreadPoolExecutor(len(environments)) as starting:
+            return list(starting.map(self.open_worker, environments))
 
     @cached_property
     def worker(self) -> ReleaseWorker:
@@ -156,16 +173,13 @@ class Target:
 
     def timed_by_turns(self, count: int) -> list[ReleaseWorker]:
         """Workers in which nothing but timing happens, by turns with those of another release; started once."""
-        while len(self._by_turns) < count:
-            self._by_turns.append(self.open_worker())
+        self._by_turns += self._open_workers([None] * (count - len(self._by_turns)))
         return self._by_turns[:count]
 
     def variants(self, environments: Sequence[Mapping[str, str]]) -> list[ReleaseWorker]:
         """One worker for each environment (hash seed, locale, time zone); started once."""
-        for number, environment in enumerate(environments):
-            if number not in self._variants:
-                self._variants[number] = self.open_worker(environment)
-        return [self._variants[number] for number in range(len(environments))]
+        self._variants += self._open_workers(environments[len(self._variants) :])
+        return self._variants[: len(environments)]
 
     @cached_property
     def traced(self) -> ReleaseWorker:
@@ -242,10 +256,13 @@ class Workbench:
         self.definitions = definitions
         self._stack = ExitStack()
         self._scratch = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="gonogo-")))
+        self._targets: list[Target] = []
 
     def _target(self, release: Release, *, judged: bool) -> Target:
         recordings = self.definitions.project.recordings_of(release)
-        return Target(release, self.definitions.workflow, recordings, self._stack, self._scratch, judged=judged)
+        target = Target(release, self.definitions.workflow, recordings, self._stack, self._scratch, judged=judged)
+        self._targets.append(target)
+        return target
 
     @cached_property
     def candidate(self) -> Target:
@@ -271,4 +288,6 @@ class Workbench:
 
     def close(self) -> None:
         """End every worker."""
+        for target in self._targets:
+            target.hang_up()
         self._stack.close()

@@ -24,9 +24,9 @@ class Clockwork:
     nanoseconds: int
     log: list[tuple[str, str, str]] = field(default_factory=list)
 
-    def time_construct(self, case: Case) -> int:
-        self.log.append((self.name, case.id, ""))
-        return self.nanoseconds
+    def time_construct(self, case: Case, rounds: int) -> list[int]:
+        self.log.append((self.name, case.id, f"{rounds} rounds"))
+        return [self.nanoseconds + number for number in range(rounds)]
 
     def time_run(self, case: Case, script: Script) -> int:
         self.log.append((self.name, case.id, script.reply.text))
@@ -43,6 +43,18 @@ def test_a_stopwatch_counts_the_seconds_in_the_worker() -> None:
     watch.construct(CASES[0])
     watch.construct(CASES[1])
     assert watch.clock() == pytest.approx(0.0005)
+
+
+def test_a_stopwatch_counts_every_construction_once_and_asks_for_many_at_a_time() -> None:
+    clockwork = Clockwork("c", 1_000_000)
+    watch = Stopwatch(worker(clockwork), batch=3)
+    counted = []
+    for case in (CASES[0],) * 4 + (CASES[1],):
+        before = watch.clock()
+        watch.construct(case)
+        counted.append(round((watch.clock() - before) * 1e9))
+    assert counted == [1_000_000, 1_000_001, 1_000_002, 1_000_000, 1_000_000]
+    assert clockwork.log == [("c", "roads", "3 rounds"), ("c", "roads", "3 rounds"), ("c", "rivers", "3 rounds")]
 
 
 @pytest.mark.parametrize(

@@ -115,9 +115,13 @@ class ReleaseWorker:
     ) -> None:
         self.close()
 
+    def hang_up(self) -> None:
+        """Let the process end, and do not wait for it; ``close`` does. Nothing can be asked any more."""
+        self._pipe.close()
+
     def close(self) -> None:
         """End the process, by force where it does not end by itself. May be called twice."""
-        self._pipe.close()
+        self.hang_up()
         self._end()
         self._scratch.cleanup()
 
@@ -216,9 +220,10 @@ class ReleaseWorker:
         """Replace the definitions of these steps."""
         self._ask("define", steps=[step_as_json(step) for step in steps])
 
-    def time_construct(self, case: Case) -> int:
-        """Nanoseconds of one construction, taken inside the worker."""
-        return int(self._ask("time_construct", case=case_to_json(case)))
+    def time_construct(self, case: Case, rounds: int) -> list[int]:
+        """Nanoseconds of each of ``rounds`` constructions one after the other, taken inside the worker."""
+        timed: list[int] = self._ask("time_construct", case=case_to_json(case), rounds=rounds)
+        return timed
 
     def time_run(self, case: Case, script: Script) -> int:
         """Nanoseconds of one run without its model, taken inside the worker."""

@@ -144,7 +144,8 @@ def test_every_fault_lasts_until_another_is_set(stub: Stub, fault: LlmFault) -> 
 def test_a_call_to_anything_else_does_not_leave_the_process(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
     monkeypatch.setattr(socket, "create_connection", None)
     with pytest.raises(
-        requests.exceptions.ConnectionError, match=rf"{method} http://192\.0\.2\.1/collect is no request to a model that gonogo knows"
+        requests.exceptions.ConnectionError,
+        match=rf"{method} http://192\.0\.2\.1/collect is no request to a model that gonogo knows",
     ):
         requests.request(method, "http://192.0.2.1/collect", timeout=5)
 

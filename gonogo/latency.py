@@ -14,6 +14,10 @@ from gonogo.targets.client import ReleaseWorker
 __all__ = ["Pair", "Stopwatch", "interleaved_runs", "pin_together"]
 
 
+_SETTLING = 1  # runs of a release before those that count, each time it takes its turn
+_COUNTED = 2
+
+
 @dataclass
 class Stopwatch:
     """Counts the seconds that a worker spent constructing. ``clock`` is a timer for pytest-benchmark.
@@ -43,10 +47,10 @@ class Stopwatch:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two runs of each release in the order A B B A; the mean seconds of each, without the model, by ``OwnClock``.
+    """The mean seconds of a few runs of each release, one right after the other, without the model, by ``OwnClock``.
 
-    A run right after one of the same release is faster than one after the other's (warm caches, about 1 ms here). Pair after
-    pair in this order, each release has one run of either kind, and a drift of the machine cancels out.
+    The first run after the other release's is not among them: it finds that one's data in the processor's caches, which
+    no server does, and takes about 1 ms longer here.
     """
 
     candidate: float
@@ -77,16 +81,16 @@ def interleaved_runs(
     scripts: tuple[Script, Script],
     *,
     pairs: int,
-    warm_up: int = 3,
+    warm_up: int = 1,
 ) -> list[Pair]:
-    """Time runs of both releases by turns: A B B A, A B B A, and so on.
+    """Time runs of both releases by turns: a few of one, a few of the other; who begins changes from pair to pair.
 
     Args:
         processes: candidate and baseline, several times over, each a process of its own: how one process happens to lie in
             memory must not decide. Each of them gives its share of the pairs, in one piece.
         cases: taken in turn; all runs of a pair are of the same one.
         scripts: what the model answers the candidate and the baseline.
-        pairs: how many pairs, of four runs each; a multiple of the number of processes.
+        pairs: how many pairs; a multiple of the number of processes.
         warm_up: pairs that each of the processes runs first and that are thrown away.
 
     Raises:
@@ -97,13 +101,13 @@ def interleaved_runs(
             f"pairs = {pairs} cannot be shared out among {len(processes)} pairs of processes; take a multiple"
         )
     found: list[Pair] = []
-    for candidate, baseline in processes:
+    for both in processes:
         for number in range(-warm_up, pairs // len(processes)):
             case = cases[number % len(cases)]
-            first = candidate.time_run(case, scripts[0])
-            second = baseline.time_run(case, scripts[1])
-            third = baseline.time_run(case, scripts[1])
-            fourth = candidate.time_run(case, scripts[0])
+            seconds = [0.0, 0.0]
+            for release in (0, 1) if number % 2 == 0 else (1, 0):
+                timed = both[release].time_runs(case, scripts[release], _SETTLING + _COUNTED)
+                seconds[release] = sum(timed[_SETTLING:]) / _COUNTED / 1e9
             if number >= 0:
-                found.append(Pair((first + fourth) / 2e9, (second + third) / 2e9))
+                found.append(Pair(*seconds))
     return found

@@ -225,9 +225,10 @@ class ReleaseWorker:
         timed: list[int] = self._ask("time_construct", case=case_to_json(case), rounds=rounds)
         return timed
 
-    def time_run(self, case: Case, script: Script) -> int:
-        """Nanoseconds of one run without its model, taken inside the worker."""
-        return int(self._ask("time_run", case=case_to_json(case), script=script_to_json(script)))
+    def time_runs(self, case: Case, script: Script, rounds: int) -> list[int]:
+        """Nanoseconds of each of ``rounds`` runs one after the other, without their model, taken inside the worker."""
+        timed: list[int] = self._ask("time_runs", case=case_to_json(case), script=script_to_json(script), rounds=rounds)
+        return timed
 
     def trace_peak(self, case: Case) -> dict[str, Any]:
         """``peak`` in bytes of one construction, and its ``sites``."""

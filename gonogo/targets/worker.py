@@ -25,7 +25,7 @@ from gonogo.clock import OwnClock
 from gonogo.errors import GonogoError, OutboundConnection, TargetError
 from gonogo.model import Case, Json
 from gonogo.recordings import load_recordings
-from gonogo.stub import LlmFault, Stub
+from gonogo.stub import LlmFault, Script, Stub
 from gonogo.stub.in_process import ModelClock, installed
 from gonogo.targets.adapter import Adapter, Built, WorkerContext, prompt_to_json
 from gonogo.targets.faults import ConstructorFault, broken_constructor
@@ -181,11 +181,14 @@ class Server:
             spent.append(now_ns() - begin)
         return spent
 
-    def time_run(self, case: dict[str, Any], script: dict[str, Any]) -> Json:
-        """Nanoseconds of one run end to end, without the model and without waiting for a processor."""
-        asked = case_from_json(case)
+    def time_runs(self, case: dict[str, Any], script: dict[str, Any], rounds: int) -> Json:
+        """Nanoseconds of each of some runs end to end, without the model and without waiting for a processor."""
+        asked, scripted = case_from_json(case), script_from_json(script)
         call = self._call("run", asked)
-        self._stub.expect(step=asked.step, script=script_from_json(script))
+        return [self._time_run(asked, scripted, call) for _ in range(rounds)]
+
+    def _time_run(self, asked: Case, scripted: Script, call: Callable[[], object]) -> int:
+        self._stub.expect(step=asked.step, script=scripted)
         waited = self._model.waited_ns
         begin = self._own.now_ns()
         call()

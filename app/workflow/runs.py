@@ -12,7 +12,7 @@ from typing import Any
 
 from app import repository
 from app.errors import LLMError
-from app.models import Run, utc_now
+from app.models import utc_now
 from app.services import Services
 from app.workflow.definitions import Step
 from app.workflow.llm_client import Question, Reply
@@ -117,16 +117,13 @@ def attempt(services: Services, task: Task, built: BuiltPrompt) -> Iterator[Atte
     try:
         yield current
     except LLMError as error:
-        record = _record(current, status="failed", attempts=error.attempt)
-        record.reply = error.reply
-        record.error_code = error.code
-        record.error_message = error.cause
+        record = _record(current, status="failed", attempts=error.attempt, reply=error.reply)
+        record |= {"error_code": error.code, "error_message": error.cause}
         with services.database.writing() as session:
             repository.require_post(session, task.post_id)  # it may have been deleted meanwhile
-            session.add(record)
-        error.run_id = record.id
+            error.run_id = repository.add_run(session, record)
         services.metrics.errors.labels(error.code).inc()
-        _finished(services, record, task)
+        _finished(services, error.run_id, record, task)
         raise
 
 
@@ -144,46 +141,50 @@ def store(services: Services, current: Attempt, output: Output, output_field: st
     Raises NotFound where the post has been deleted meanwhile.
     """
     assert current.reply is not None
-    record = _record(current, status="succeeded", attempts=current.reply.attempt)
-    record.reply = current.reply.text
-    record.output_json = json.dumps(output.value, ensure_ascii=False)
+    record = _record(current, status="succeeded", attempts=current.reply.attempt, reply=current.reply.text)
+    record["output_json"] = json.dumps(output.value, ensure_ascii=False)
     with services.database.writing() as session:
         repository.require_post(session, current.task.post_id)
         repository.set_post_field(session, current.task.post_id, output_field, output.text)
-        session.add(record)
-    _finished(services, record, current.task)
-    return Outcome(record.id, output.value, output_field, current.built.fallback_reason, record.attempts)
+        run_id = repository.add_run(session, record)
+    _finished(services, run_id, record, current.task)
+    return Outcome(run_id, output.value, output_field, current.built.fallback_reason, current.reply.attempt)
 
 
-def _record(current: Attempt, *, status: str, attempts: int) -> Run:
-    return Run(
-        post_id=current.task.post_id,
-        step=current.task.step.id,
-        model=current.task.model,
-        status=status,
-        prompt=current.built.text,
-        fallback=current.built.fallback_reason,
-        attempts=attempts,
-        started_at=current.started_at,
-        seconds=time.perf_counter() - current.started,
-    )
+def _record(current: Attempt, *, status: str, attempts: int, reply: str | None) -> dict[str, Any]:
+    """The columns of a run's record."""
+    return {
+        "post_id": current.task.post_id,
+        "step": current.task.step.id,
+        "model": current.task.model,
+        "status": status,
+        "prompt": current.built.text,
+        "reply": reply,
+        "output_json": None,
+        "error_code": None,
+        "error_message": None,
+        "fallback": current.built.fallback_reason,
+        "attempts": attempts,
+        "started_at": current.started_at,
+        "seconds": time.perf_counter() - current.started,
+    }
 
 
-def _finished(services: Services, record: Run, task: Task) -> None:
+def _finished(services: Services, run_id: int, record: Mapping[str, Any], task: Task) -> None:
     step = task.step
-    services.metrics.runs.labels(step.id, record.status).inc()
+    services.metrics.runs.labels(step.id, record["status"]).inc()
     services.log.info(
         "run.finished",
         release=task.release,
-        run=record.id,
+        run=run_id,
         post=task.post_id,
         step=step.id,
-        model=record.model,
+        model=record["model"],
         input_format=step.input_format.id if step.input_format else None,
         output_format=step.output_format.id if step.output_format else None,
-        status=record.status,
-        error=record.error_code,
-        fallback=record.fallback,
-        attempts=record.attempts,
-        seconds=round(record.seconds, 6),
+        status=record["status"],
+        error=record["error_code"],
+        fallback=record["fallback"],
+        attempts=record["attempts"],
+        seconds=round(record["seconds"], 6),
     )

@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import delete, func, select
 
+from app import repository
 from app.errors import LLMError, NotFound
 from app.models import Post, PostField, Run
 from app.services import Services
@@ -367,7 +368,10 @@ def test_output_and_record_are_stored_together_or_not_at_all(
 ) -> None:
     wire.script = [http(ok("A concept."))]
     post = add_post(services, seed_idea="Roads")
-    monkeypatch.setattr("app.workflow.runs.Run", lambda **columns: Run(**{**columns, "status": None}))
+    add_run = repository.add_run
+    monkeypatch.setattr(
+        "app.workflow.runs.repository.add_run", lambda session, run: add_run(session, {**run, "status": None})
+    )
     with pytest.raises(Exception, match=r"(?i)not.null"):
         run_step(services, post, "concept")
     assert fields_of(services, post) == {"seed_idea": "Roads"}

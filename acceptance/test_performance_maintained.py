@@ -9,12 +9,12 @@ from gonogo.latency import Pair, interleaved_runs
 pytestmark = pytest.mark.criterion("performance-maintained")
 
 
-def test_a_run_is_no_slower_than_before(step, cases, criterion, processes, llm, evidence):
+def test_a_run_is_no_slower_than_before(step, cases, criterion, lanes, llm, evidence):
     script = llm.script(step)
     margin = {name: criterion.number(name) for name in ("ratio", "allowance")}
     pairs: list[Pair] = []
     for look in criterion.parameters["looks"]:
-        pairs += interleaved_runs(processes, cases, (script, script), pairs=look - len(pairs))
+        pairs += interleaved_runs(lanes, cases, (script, script), pairs=look - len(pairs))
         excess = [pair.excess(**margin) for pair in pairs]
         if not criterion.measure("excess").is_open(excess):
             break

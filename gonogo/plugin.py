@@ -19,7 +19,7 @@ from gonogo.errors import GonogoError
 from gonogo.evidence import Shard
 from gonogo.gathering import ClaimEvidence
 from gonogo.grammar import Grammar
-from gonogo.latency import Stopwatch, pin_together
+from gonogo.latency import Stopwatch, lanes_of
 from gonogo.model import Case, Claim, Outcome, Phase, Step
 from gonogo.project import Project
 from gonogo.report import allure as allure_report
@@ -446,18 +446,11 @@ class Gatherer:
         return self.collector.current
 
     @pytest.fixture
-    def processes(self, criterion: Criterion) -> list[tuple[ReleaseWorker, ReleaseWorker]]:
-        """Candidate and baseline, as many times as ``parameters.processes`` asks for, all on one processor."""
+    def lanes(self, criterion: Criterion) -> list[list[tuple[ReleaseWorker, ReleaseWorker]]]:
+        """Candidate and baseline, ``parameters.processes`` times over, shared out among the processors."""
         count = criterion.integer("processes")
-        pairs = list(
-            zip(
-                self.workbench.candidate.timed_by_turns(count),
-                self.workbench.baseline.timed_by_turns(count),
-                strict=True,
-            )
-        )
-        pin_together(worker for pair in pairs for worker in pair)
-        return pairs
+        candidates = self.workbench.candidate.timed_by_turns(count)
+        return lanes_of(list(zip(candidates, self.workbench.baseline.timed_by_turns(count), strict=True)))
 
     @pytest.fixture
     def stopwatch(self, request: pytest.FixtureRequest) -> Stopwatch:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Row, Select, bindparam, delete, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from app.errors import NotFound
-from app.models import Base, Post, Run
+from app.models import Base, Run, utc_now
 from app.workflow.definitions import FormatTemplate, InputField, Step
 
 __all__ = [
+    "StoredPost",
+    "add_post",
     "add_run",
     "delete_post",
     "find_post",
@@ -26,6 +29,16 @@ __all__ = [
     "require_post",
     "set_post_field",
 ]
+
+
+class StoredPost(NamedTuple):
+    """A post with its fields, by name."""
+
+    id: int
+    title: str
+    created_at: datetime
+    fields: Mapping[str, str]
+
 
 LARGEST_ID = 2**31 - 1  # of an integer column
 
@@ -56,12 +69,17 @@ _STEPS: Select[*tuple[str, ...]] = (
 _STEP = _STEPS.where(_STEP_TABLE.c.id == bindparam("step_id"))
 _POST_ID = select(_POSTS.c.id).where(_POSTS.c.id == bindparam("post_id"))
 # a post without fields gives one row of nothing
-_POST_VALUES = (
-    select(_FIELDS.c.name, _FIELDS.c.value)
+_POST = (
+    select(_POSTS.c.title, _POSTS.c.created_at, _FIELDS.c.name, _FIELDS.c.value)
     .select_from(_POSTS)
     .outerjoin(_FIELDS, _FIELDS.c.post_id == _POSTS.c.id)
     .where(_POSTS.c.id == bindparam("post_id"))
+    .order_by(_FIELDS.c.name)
 )
+_POST_VALUES = _POST.with_only_columns(_FIELDS.c.name, _FIELDS.c.value).order_by(None)
+_ADD_POST = insert(_POSTS).returning(_POSTS.c.id)
+_ADD_FIELDS = insert(_FIELDS)
+_DELETE_POST = delete(_POSTS).where(_POSTS.c.id == bindparam("post_id")).returning(_POSTS.c.id)
 _SET_FIELD = {
     dialect: statement.on_conflict_do_update(
         index_elements=[_FIELDS.c.post_id, _FIELDS.c.name], set_={"value": statement.excluded.value}
@@ -122,12 +140,25 @@ def _possible(kind: str, key: int) -> int:
     return key
 
 
-def find_post(session: Session, post_id: int) -> Post:
+def add_post(session: Session, title: str, fields: Mapping[str, str]) -> StoredPost:
+    """Write a new post."""
+    created_at = utc_now()
+    post_id = int(session.execute(_ADD_POST, {"title": title, "created_at": created_at}).scalar_one())
+    ordered = dict(sorted(fields.items()))
+    if ordered:
+        session.execute(
+            _ADD_FIELDS, [{"post_id": post_id, "name": name, "value": value} for name, value in ordered.items()]
+        )
+    return StoredPost(post_id, title, created_at, ordered)
+
+
+def find_post(session: Session, post_id: int) -> StoredPost:
     """One post with its fields. Raises NotFound."""
-    post = session.get(Post, _possible("post", post_id))
-    if post is None:
+    rows = session.execute(_POST, {"post_id": _possible("post", post_id)}).all()
+    if not rows:
         raise NotFound("post", post_id)
-    return post
+    title, created_at = rows[0][:2]
+    return StoredPost(post_id, title, created_at, {name: value for _, _, name, value in rows if name is not None})
 
 
 def require_post(session: Session, post_id: int) -> None:
@@ -156,8 +187,7 @@ def add_run(session: Session, run: Mapping[str, Any]) -> int:
 
 def delete_post(session: Session, post_id: int) -> None:
     """Delete a post; its fields and runs go with it. Raises NotFound."""
-    result = session.execute(delete(Post).where(Post.id == _possible("post", post_id)).returning(Post.id)).one_or_none()
-    if result is None:
+    if session.execute(_DELETE_POST, {"post_id": _possible("post", post_id)}).one_or_none() is None:
         raise NotFound("post", post_id)
 
 

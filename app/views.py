@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException
 from app import repository
 from app.errors import AppError, InvalidRequest
 from app.metrics import CONTENT_TYPE
-from app.models import Post, PostField
+from app.repository import StoredPost
 from app.services import Services
 from app.workflow.definitions import Step
 from app.workflow.loader import FIELD_NAME
@@ -57,11 +57,8 @@ def list_steps() -> Answer:
 def create_post() -> Answer:
     title, fields = _post_body()
     with _services().database.writing() as session:
-        post = Post(title=title, fields=[PostField(name=name, value=value) for name, value in sorted(fields.items())])
-        session.add(post)
-        session.flush()
-        body = _post_json(post)
-    return jsonify(body), 201
+        post = repository.add_post(session, title, fields)
+    return jsonify(_post_json(post)), 201
 
 
 @blueprint.get("/api/posts/<int:post_id>")
@@ -235,11 +232,11 @@ def _step_json(step: Step) -> dict[str, object]:
     }
 
 
-def _post_json(post: Post) -> dict[str, object]:
+def _post_json(post: StoredPost) -> dict[str, object]:
     return {
         "id": post.id,
         "title": post.title,
-        "fields": {field.name: field.value for field in post.fields},
+        "fields": dict(post.fields),
         "created_at": post.created_at.isoformat(),
     }
 

@@ -9,8 +9,10 @@ pytestmark = pytest.mark.criterion("memory")
 
 def test_the_peak_of_a_construction(step, cases, criterion, candidate, evidence):
     longest = max(cases, key=lambda case: sum(map(len, case.inputs.values())))
-    size = candidate.construct(longest).prompt.size
-    traced = candidate.traced.trace_peak(longest)
+    [built] = candidate.traced.construct([longest])
+    if isinstance(built, AssertionError):
+        raise built
+    size, traced = built.prompt.size, candidate.traced.trace_peak(longest)
     evidence.sample("prompt", [size], unit="B", case=longest)
     evidence.sample("peak", [traced["peak"]], unit="B", case=longest)
     evidence.sample(

@@ -23,7 +23,7 @@ from benchmarks.replay import ROOT, Replay, write_replay
 
 ROUNDS = 3
 # what an installation of gonogo brings along, and nothing that stands in this environment for other reasons
-_GONOGO = ("allure_pytest", "xdist", "benchmark", "hypothesispytest", "gonogo")
+_GONOGO = ("allure_pytest", "xdist", "benchmark", "gonogo")
 _PLAIN = ("allure_pytest",)
 
 

@@ -74,7 +74,7 @@ class Collector:
 
     def begin(self, item: str) -> None:
         """An item starts."""
-        self._current = ClaimEvidence(self.claims[item], item, self.shard.append)
+        self._current = ClaimEvidence(self.claims[item], item, self.shard.extend)
 
     @property
     def current(self) -> ClaimEvidence:

@@ -18,15 +18,43 @@ import yaml
 from gonogo.errors import DefinitionError
 
 _BaseLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_TEXT, _LIST, _MAPPING = (f"tag:yaml.org,2002:{name}" for name in ("str", "seq", "map"))
 
 Key = str | int
 
 
 class _StrictLoader(_BaseLoader):  # type: ignore[misc]  # the C loader, where PyYAML was built with it, has no stubs
-    """A safe loader that refuses duplicate keys and leaves dates as the text that stands in the file."""
+    """A safe loader that refuses duplicate keys and leaves dates as the text that stands in the file.
+
+    It takes short ways where nearly everything passes: PyYAML itself spends most of its time on deciding that a text is one.
+    """
+
+    def resolve(self, kind: type[yaml.Node], value: str, implicit: tuple[bool, bool]) -> str:
+        """The tag of a node that has none; ``implicit[0]`` says that a scalar stands there without quotes."""
+        if kind is not yaml.ScalarNode:
+            return _MAPPING if kind is yaml.MappingNode else _LIST
+        if implicit[0]:
+            for tag, form in self.yaml_implicit_resolvers.get(value[:1], ()):
+                if form.match(value):
+                    return str(tag)
+        return _TEXT
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """The value of a node."""
+        if node.tag == _TEXT and type(node) is yaml.ScalarNode:
+            return node.value
+        return super().construct_object(node, deep)
 
 
-def _mapping_without_duplicates(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
+def _list(loader: _StrictLoader, node: yaml.Node) -> list[Any]:
+    if not isinstance(node, yaml.SequenceNode):
+        raise yaml.constructor.ConstructorError(None, None, "marked as a list and none", node.start_mark)
+    return [loader.construct_object(one, deep=True) for one in node.value]
+
+
+def _mapping_without_duplicates(loader: Any, node: yaml.Node) -> dict[Any, Any]:
+    if not isinstance(node, yaml.MappingNode):
+        raise yaml.constructor.ConstructorError(None, None, "marked as a mapping and none", node.start_mark)
     seen: set[str] = set()
     for key_node, _ in node.value:
         key = getattr(key_node, "value", None)
@@ -37,10 +65,11 @@ def _mapping_without_duplicates(loader: Any, node: yaml.MappingNode) -> dict[Any
                 )
             seen.add(key)
     loader.flatten_mapping(node)
-    return dict(loader.construct_pairs(node, deep=True))
+    return {loader.construct_object(key, deep=True): loader.construct_object(one, deep=True) for key, one in node.value}
 
 
-_StrictLoader.add_constructor("tag:yaml.org,2002:map", _mapping_without_duplicates)
+_StrictLoader.add_constructor(_LIST, _list)
+_StrictLoader.add_constructor(_MAPPING, _mapping_without_duplicates)
 _StrictLoader.add_constructor("tag:yaml.org,2002:timestamp", lambda loader, node: loader.construct_scalar(node))
 
 
@@ -105,9 +134,11 @@ class Document:
         return line
 
 
-def _read_text(path: Path, shown: str) -> str:
+def _read(path: Path, shown: str) -> tuple[bytes, str]:
+    """The bytes of a file and the text that they are."""
     try:
-        return path.read_text(encoding="utf-8")
+        content = path.read_bytes()
+        return content, content.decode("utf-8")
     except FileNotFoundError as error:
         raise DefinitionError(
             f"{shown}: there is no such file; create it, or correct the path in conftest.py"
@@ -129,9 +160,9 @@ def read_yaml(path: Path, *, root: Path | None = None) -> Document:
         DefinitionError: unreadable, not UTF-8, not YAML, a duplicate key, an unsafe tag, or not a mapping.
     """
     shown = show(path, root)
-    text = _read_text(path, shown)
+    content, text = _read(path, shown)
     try:
-        data = yaml.load(text, Loader=_StrictLoader)
+        data = yaml.load(content, Loader=_StrictLoader)  # libyaml reads bytes; a text it would have to encode first
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = f":{mark.line + 1}" if mark else ""
@@ -151,7 +182,7 @@ def read_toml(path: Path, *, root: Path | None = None) -> Document:
     """
     shown = show(path, root)
     try:
-        return Document(path, tomllib.loads(_read_text(path, shown)), shown)
+        return Document(path, tomllib.loads(_read(path, shown)[1]), shown)
     except tomllib.TOMLDecodeError as error:
         raise DefinitionError(f"{shown}: not usable TOML: {error}; correct this place") from error
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import NoneType
+from types import MappingProxyType, NoneType
 from typing import IO, Any
 
 from gonogo.errors import EvidenceError
@@ -89,38 +89,60 @@ def decode(data: Mapping[str, Any]) -> Evidence:
     Raises:
         KeyError, TypeError, ValueError, OverflowError: the data is nothing that ``encode`` writes.
     """
-
-    def text(key: str) -> Any:
-        return _typed(key, data[key], str)
-
-    def case() -> Any:
-        return _typed("case", data["case"], str, NoneType)
-
-    def detail() -> Any:
-        return _typed("detail", data.get("detail", ""), str)
-
-    decoders: dict[str, Callable[[Claim], Evidence]] = {
-        "finding": lambda claim: Judged(
-            claim, case(), Finding(text("check"), _typed("ok", data["ok"], bool), text("reason"), detail())
-        ),
-        "sample": lambda claim: Sampled(
-            claim,
-            text("name"),
-            text("unit"),
-            tuple(_finite(value) for value in _typed("values", data["values"], list)),
-            case(),
-        ),
-        "gap": lambda claim: Gap(claim, case(), text("reason"), detail()),
-        "ended": lambda claim: Ended(
-            claim, Outcome(data["outcome"]), text("reason"), text("item"), _finite(data["seconds"])
-        ),
-    }
-    if data["kind"] == "collected":
+    kind = data["kind"]
+    if kind == "collected":
         claims = [_typed("a claim", claim, list) for claim in _typed("claims", data["claims"], list)]
         return Collected(
             tuple(_claim(criterion, step) for criterion, step in claims), _typed("deselected", data["deselected"], int)
         )
-    return decoders[data["kind"]](_claim(data["criterion"], data["step"]))
+    return _DECODERS[kind](_claim(data["criterion"], data["step"]), data)
+
+
+def _finding(claim: Claim, data: Mapping[str, Any]) -> Judged:
+    finding = Finding(
+        _typed("check", data["check"], str),
+        _typed("ok", data["ok"], bool),
+        _typed("reason", data["reason"], str),
+        _detail(data),
+    )
+    return Judged(claim, _case(data), finding)
+
+
+def _sample(claim: Claim, data: Mapping[str, Any]) -> Sampled:
+    return Sampled(
+        claim,
+        _typed("name", data["name"], str),
+        _typed("unit", data["unit"], str),
+        tuple(_finite(value) for value in _typed("values", data["values"], list)),
+        _case(data),
+    )
+
+
+def _gap(claim: Claim, data: Mapping[str, Any]) -> Gap:
+    return Gap(claim, _case(data), _typed("reason", data["reason"], str), _detail(data))
+
+
+def _ended(claim: Claim, data: Mapping[str, Any]) -> Ended:
+    return Ended(
+        claim,
+        Outcome(data["outcome"]),
+        _typed("reason", data["reason"], str),
+        _typed("item", data["item"], str),
+        _finite(data["seconds"]),
+    )
+
+
+_DECODERS: Mapping[str, Callable[[Claim, Mapping[str, Any]], Evidence]] = MappingProxyType(
+    {"finding": _finding, "sample": _sample, "gap": _gap, "ended": _ended}
+)
+
+
+def _case(data: Mapping[str, Any]) -> Any:
+    return _typed("case", data["case"], str, NoneType)
+
+
+def _detail(data: Mapping[str, Any]) -> Any:
+    return _typed("detail", data.get("detail", ""), str)
 
 
 def _claim(criterion: object, step: object) -> Claim:
@@ -129,7 +151,7 @@ def _claim(criterion: object, step: object) -> Claim:
 
 def _typed(name: str, value: Any, *kinds: type) -> Any:
     """The value, which is of one of these types; true and false are no numbers."""
-    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+    if not isinstance(value, kinds) or (type(value) is bool and bool not in kinds):
         raise TypeError(f"{name} is {value!r:.80}, not {' or '.join(kind.__name__ for kind in kinds)}")
     return value
 
@@ -141,24 +163,28 @@ def _finite(value: object) -> float:
 
 
 class Shard:
-    """One process's part of the ledger. Each record is on disk, whole, when ``append`` returns."""
+    """One process's part of the ledger. Records are on disk, whole, when ``extend`` returns."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file: IO[str] = path.open("x", encoding="utf-8", newline="\n")
-        self._write({"kind": "shard", "version": VERSION})
+        self._write([{"kind": "shard", "version": VERSION}])
 
-    def append(self, record: Evidence) -> None:
-        """Add a record.
+    def extend(self, records: Sequence[Evidence]) -> None:
+        """Add records, all of them or none.
 
         Raises:
-            EvidenceError: the record holds a value that is none (see ``encode``); nothing is written then.
+            EvidenceError: one of them holds a value that is none (see ``encode``); nothing is written then.
         """
-        self._write(encode(record))
+        self._write([encode(record) for record in records])
 
-    def _write(self, data: Mapping[str, Json]) -> None:
+    def append(self, record: Evidence) -> None:
+        """Add one record; see ``extend``."""
+        self.extend([record])
+
+    def _write(self, lines: Sequence[Mapping[str, Json]]) -> None:
         # ensure_ascii keeps lone surrogates and control characters of hostile inputs out of the file's bytes
-        self._file.write(json.dumps(data, allow_nan=False) + "\n")
+        self._file.write("".join(json.dumps(line, allow_nan=False) + "\n" for line in lines))
         self._file.flush()
 
     def close(self) -> None:

@@ -29,7 +29,7 @@ class ClaimEvidence:
 
     claim: Claim
     item: str
-    write: Callable[[Evidence], None]
+    write: Callable[[Sequence[Evidence]], None]
     complete: bool = False
     _failing: list[Judged] = field(default_factory=list)
     _gaps: list[Gap] = field(default_factory=list)
@@ -40,11 +40,13 @@ class ClaimEvidence:
 
     def add(self, case: Case | None, findings: Finding | Iterable[Finding]) -> None:
         """Keep findings on a case (or on none, where a claim is about the whole)."""
-        for finding in [findings] if isinstance(findings, Finding) else findings:
-            judged = Judged(self.claim, case.path if case else None, finding)
+        judged: list[Judged] = []
+        try:
+            for finding in [findings] if isinstance(findings, Finding) else findings:
+                judged.append(Judged(self.claim, case.path if case else None, finding))
+        finally:  # a check that breaks down has said something before
             self.write(judged)
-            if not finding.ok:
-                self._failing.append(judged)
+            self._failing += [one for one in judged if not one.finding.ok]
 
     def sample(self, name: str, values: Sequence[float], *, unit: str, case: Case | None = None) -> None:
         """Keep measured values of one quantity.
@@ -52,12 +54,12 @@ class ClaimEvidence:
         Raises:
             EvidenceError: one of them is NaN or infinite.
         """
-        self.write(Sampled(self.claim, name, unit, tuple(values), case.path if case else None))
+        self.write([Sampled(self.claim, name, unit, tuple(values), case.path if case else None)])
 
     def gap(self, case: Case | None, reason: str, detail: str = "") -> None:
         """Say what could not be judged; the claim cannot be GO any more."""
         gap = Gap(self.claim, case.path if case else None, reason, detail)
-        self.write(gap)
+        self.write([gap])
         self._gaps.append(gap)
 
     @contextmanager

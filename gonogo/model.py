@@ -71,7 +71,7 @@ class InputField:
     required: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FormatTemplate:
     """How inputs come or how the reply must look. ``kind`` is ``input`` or ``output``; ``schema`` is a JSON Schema."""
 
@@ -86,6 +86,11 @@ class FormatTemplate:
     def is_plain_text(self) -> bool:
         """Whether a reply in this format is text as it stands, not JSON."""
         return self.schema.get("type") == "string"
+
+    @cached_property
+    def schema_text(self) -> str:
+        """The schema as JSON, by which a validator of it can be found again."""
+        return json.dumps(dict(self.schema), sort_keys=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +117,7 @@ class Step:
         return f"{self.stage} / {self.substage} / {self.name}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Case:
     """A step with concrete inputs (post field -> text)."""
 
@@ -127,7 +132,7 @@ class Case:
         """``step/case``: unique in a project."""
         return f"{self.step}/{self.id}"
 
-    @property
+    @cached_property
     def key(self) -> tuple[str, bytes]:
         """What a prompt of this case depends on: step and inputs. Two cases of one name may differ in it."""
         return self.step, canonical(dict(self.inputs))

@@ -1,4 +1,5 @@
-"""The pytest plugin: options, fixtures, hooks. An adapter; what it decides is decided in modules that never heard of pytest.
+"""The pytest plugin: options and hooks (``fixtures`` has the fixtures). An adapter; what it decides is decided elsewhere,
+in modules that never heard of pytest.
 
 It is active where an argument of pytest lies inside the ini value ``gonogo_suites``, and inert everywhere else.
 """
@@ -12,22 +13,18 @@ from typing import Any
 
 import pytest
 
+from gonogo import fixtures
 from gonogo.collector import Collector, NotASuite
-from gonogo.criteria import Criterion
 from gonogo.documents import closest
 from gonogo.errors import GonogoError
 from gonogo.evidence import Shard
-from gonogo.gathering import ClaimEvidence
-from gonogo.grammar import Grammar
-from gonogo.latency import Stopwatch, lanes_of
-from gonogo.model import Case, Claim, Outcome, Phase, Step
+from gonogo.model import Claim, Outcome, Phase
 from gonogo.project import Project
 from gonogo.report import allure as allure_report
 from gonogo.report.terminal import render
 from gonogo.rundown import Rundown, begin_run, exit_status
 from gonogo.runs import RunDirectory
-from gonogo.targets.client import ReleaseWorker
-from gonogo.workbench import Definitions, Llm, Target, Workbench, load_definitions
+from gonogo.workbench import Definitions, Workbench, load_definitions
 
 _PHASES = (Phase.PRE.value, Phase.NIGHTLY.value)
 
@@ -172,6 +169,8 @@ def _activate(config: pytest.Config, settings: Settings, worker: dict[str, Any] 
     info = directory.info()
     collector = Collector(info.id, info.facts, Shard(directory.shard(name)), measured_pass=name == "measured")
     gatherer = Gatherer(collector, workbench, in_allure=config.pluginmanager.hasplugin("allure_pytest"))
+    config.stash[fixtures.WORKBENCH], config.stash[fixtures.COLLECTOR] = workbench, collector
+    config.pluginmanager.register(fixtures, "gonogo-fixtures")
     config.pluginmanager.register(gatherer, "gonogo-gatherer")
     if rundown is not None:
         config.pluginmanager.register(Leader(config, rundown, gatherer), "gonogo-leader")
@@ -286,19 +285,6 @@ class Gatherer:
     def _definitions(self) -> Definitions:
         return self.workbench.definitions
 
-    def _criterion_of(self, node: pytest.Item | pytest.Function) -> Criterion | None:
-        marker = node.get_closest_marker("criterion")
-        if marker is None:
-            return None
-        criteria = self._definitions.criteria
-        if len(marker.args) != 1 or marker.args[0] not in criteria:
-            known = [one.id for one in criteria.criteria]
-            near = closest(str(marker.args[0]), known) if marker.args else ""
-            raise pytest.UsageError(
-                f"{node.nodeid}: criterion{marker.args!r} names none of criteria.toml{near}; write one of {', '.join(known)}"
-            )
-        return criteria[marker.args[0]]
-
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """One item per step for every test that asks for ``step``."""
         if "step" in metafunc.fixturenames and metafunc.definition.get_closest_marker("criterion"):
@@ -308,7 +294,7 @@ class Gatherer:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Keep the items of this pass, and note which claims were collected."""
         for item in items:
-            criterion = self._criterion_of(item)
+            criterion = fixtures.criterion_of(item, self._definitions.criteria)
             if criterion is None:
                 continue
             parameters: dict[str, object] = getattr(getattr(item, "callspec", None), "params", {})
@@ -393,68 +379,3 @@ class Gatherer:
     def pytest_unconfigure(self) -> None:
         """The measured pass ends here."""
         self.finish()
-
-    @pytest.fixture
-    def step(self, request: pytest.FixtureRequest) -> Step:
-        """The step that this item is about."""
-        return self._definitions.workflow.step(request.param)
-
-    @pytest.fixture
-    def cases(self, request: pytest.FixtureRequest) -> tuple[Case, ...]:
-        """The recorded cases of the item's step; of all steps where the item is about the whole."""
-        workflow = self._definitions.workflow
-        if "step" in request.fixturenames:
-            step: Step = request.getfixturevalue("step")
-            return workflow.cases_of(step.id)
-        return tuple(case for step in workflow.steps for case in workflow.cases_of(step.id))
-
-    @pytest.fixture
-    def definitions(self) -> Definitions:
-        """Everything that people wrote: project, criteria, workflow, recordings."""
-        return self._definitions
-
-    @pytest.fixture
-    def grammar(self) -> Grammar:
-        """The declared form of a prompt."""
-        return self._definitions.criteria.grammar
-
-    @pytest.fixture
-    def criterion(self, request: pytest.FixtureRequest) -> Criterion:
-        """The criterion that this item is evidence for, with its parameters."""
-        found = self._criterion_of(request.node)
-        assert found is not None
-        return found
-
-    @pytest.fixture
-    def candidate(self) -> Target:
-        """The release under judgement."""
-        return self.workbench.candidate
-
-    @pytest.fixture
-    def baseline(self) -> Target:
-        """The previous release."""
-        return self.workbench.baseline
-
-    @pytest.fixture
-    def llm(self) -> Llm:
-        """The recorded-response LLM of the candidate."""
-        return self.workbench.llm(self.workbench.candidate)
-
-    @pytest.fixture
-    def evidence(self, request: pytest.FixtureRequest) -> ClaimEvidence:
-        """Where findings and samples of this item's claim go."""
-        return self.collector.current
-
-    @pytest.fixture
-    def lanes(self, criterion: Criterion) -> list[list[tuple[ReleaseWorker, ReleaseWorker]]]:
-        """Candidate and baseline, ``parameters.processes`` times over, shared out among the processors."""
-        count = criterion.integer("processes")
-        candidates = self.workbench.candidate.timed_by_turns(count)
-        return lanes_of(list(zip(candidates, self.workbench.baseline.timed_by_turns(count), strict=True)))
-
-    @pytest.fixture
-    def stopwatch(self, request: pytest.FixtureRequest) -> Stopwatch:
-        """pytest-benchmark with the release worker's own clock: what is timed is the call there, not the way to it."""
-        watch = Stopwatch(self.workbench.candidate.timed)
-        request.node.add_marker(pytest.mark.benchmark(timer=watch.clock, disable_gc=False))
-        return watch

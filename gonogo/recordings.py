@@ -17,7 +17,7 @@ import yaml
 
 from gonogo.documents import Document, Section, read_yaml
 from gonogo.errors import RecordingError
-from gonogo.model import Frame, Json, Provenance, Recording, Reply, Request, canonical
+from gonogo.model import Frame, Json, Provenance, Recording, Reply, Request
 
 __all__ = ["RecordingSet", "difference", "dump_recordings", "load_recordings", "readable"]
 
@@ -114,18 +114,17 @@ def _recording(document: Document, entry: Section, step: str) -> Recording:
     request = entry.section("request")
     reply = entry.section("reply")
     provenance = entry.section("provenance")
-    body = request.mapping("body")
+    provider = request.choice("provider", ("ollama", "openai"))
+    sent = Request(provider, request.text("operation", example="/api/generate"), request.mapping("body"))
     try:
-        canonical(body)
+        _ = sent.key  # kept from here on
     except (ValueError, TypeError) as error:
         request.fail("body", f"not JSON: {error}; write texts, numbers, true/false, lists and mappings only")
     recording = Recording(
         id=entry.text("id", example=f"{step}/roman-roads"),
         step=step,
         cases=entry.texts("cases"),
-        request=Request(
-            request.choice("provider", ("ollama", "openai")), request.text("operation", example="/api/generate"), body
-        ),
+        request=sent,
         reply=Reply(_reply_text(reply), reply.integer("status", default=200, low=100), _frames(reply)),
         provenance=Provenance(provenance.choice("kind", [kind.value for kind in Provenance])),
         recorded=provenance.text("recorded", example="a date such as 2026-11-23"),

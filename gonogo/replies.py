@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from functools import lru_cache
 from typing import NoReturn
@@ -18,6 +19,8 @@ _FENCED = re.compile(r"^[ \t]*```[\w-]*[ \t]*\r?\n(.*?)^[ \t]*```", re.MULTILINE
 _OPENING = re.compile(r"[\[{]")
 # A bracket that begins a JSON value, and not a remark such as "[as requested]".
 _BEGINS_A_VALUE = re.compile(r"[\[{]\s*(?:[\"\[{\]}\d-]|true\b|false\b|null\b)")
+# an escape that may stand for half a character, or half a character as it is: neither can be sent or stored
+_HALF = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 _EXCERPT = 120
 
 
@@ -25,7 +28,12 @@ def _refuse(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse)
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _refuse(text)
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
 
 
 def json_in(text: str) -> Json:
@@ -62,7 +70,8 @@ def json_in(text: str) -> Json:
 def _decode(text: str, start: int) -> tuple[Json, int]:
     try:
         value, end = _DECODER.raw_decode(text, start)
-        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+        if _HALF.search(text):
+            json.dumps(value, ensure_ascii=False).encode()
     except RecursionError as error:
         raise ValueError("the JSON is nested beyond all bounds") from error
     return value, end
@@ -77,10 +86,11 @@ def reply_conforms(text: str, template: FormatTemplate) -> Finding:
     """Whether a reply is what its output format asks for, also inside a Markdown fence or after a preamble."""
     try:
         value: Json = text.strip() if template.is_plain_text else json_in(text)
-        json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate can be neither sent nor stored
+        if template.is_plain_text:
+            text.encode()  # half a character can be neither sent nor stored
     except ValueError as error:
         return Finding(CHECK, False, f"the reply is not what {template.id} asks for: {error}", text)
-    validator = _validator(json.dumps(dict(template.schema), sort_keys=True))
+    validator = _validator(template.schema_text)
     error_found = next(iter(validator.iter_errors(value)), None)
     if error_found is None:
         return Finding(CHECK, True, f"the reply conforms to {template.id}")

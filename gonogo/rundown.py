@@ -49,6 +49,8 @@ def begin_run(workbench: Workbench, phase: Phase, *, reports: Path) -> Rundown:
         GonogoError: definitions are malformed, an adapter does not load, or the folder cannot be written.
     """
     definitions = workbench.definitions
+    workbench.candidate.start()
+    recordings = definitions.recordings  # read while the release starts
     releases: dict[str, dict[str, Json]] = {}
     abilities: set[Ability] = set()
     failure = ""
@@ -71,7 +73,7 @@ def begin_run(workbench: Workbench, phase: Phase, *, reports: Path) -> Rundown:
         titles={step.id: step.path for step in definitions.workflow.steps},
         failure=failure,
     )
-    directory = RunDirectory.create(reports, info, definitions.project.criteria, definitions.recordings)
+    directory = RunDirectory.create(reports, info, definitions.project.criteria, recordings)
     return Rundown(directory, info)
 
 

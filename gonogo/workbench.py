@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -133,43 +132,47 @@ class Target:
         self._built: dict[tuple[str, bytes], Built | ProductError] = {}
         self._variants: list[ReleaseWorker] = []
         self._by_turns: list[ReleaseWorker] = []
-        self._opened: list[ReleaseWorker] = []
+        self._started: list[ReleaseWorker] = []
+        self._starting: ReleaseWorker | None = None
 
     @cached_property
     def _laid_out(self) -> Release:
         return self.release.laid_out(self._scratch)
 
-    def open_worker(self, environment: Mapping[str, str] | None = None) -> ReleaseWorker:
+    def _start_worker(self, environment: Mapping[str, str] | None = None) -> ReleaseWorker:
         """Another worker of this release, in a process of its own; ended with the run."""
-        worker = self._stack.enter_context(
-            ReleaseWorker(self._laid_out, self._workflow.steps, recordings=self._recordings, environment=environment)
+        worker = ReleaseWorker(
+            self._laid_out, self._workflow.steps, recordings=self._recordings, environment=environment
         )
-        self._opened.append(worker)
+        self._stack.callback(worker.close)
+        self._started.append(worker)
         return worker
 
     def hang_up(self) -> None:
         """Let the workers end, all at the same time; the end of the run waits for each."""
-        for worker in self._opened:
+        for worker in self._started:
             worker.hang_up()
 
     def _open_workers(self, environments: Sequence[Mapping[str, str] | None]) -> list[ReleaseWorker]:
         """Several at once: most of a start is a process importing the release, and there is more than one processor."""
-        if not environments:
-            return []
-        _ = self._laid_out  # once, before the threads
-        with ThreadPoolExecutor(len(environments)) as starting:
-            return list(starting.map(self.open_worker, environments))
+        started = [self._start_worker(environment) for environment in environments]
+        return [worker.opened() for worker in started]
+
+    def start(self) -> None:
+        """Let the first worker start while this process does something else."""
+        self._starting = self._start_worker()
 
     @cached_property
     def worker(self) -> ReleaseWorker:
         """The worker that answers everything that is neither timed nor traced."""
+        starting, self._starting = self._starting or self._start_worker(), None
         with self._asked():
-            return self.open_worker()
+            return starting.opened()
 
     @cached_property
     def timed(self) -> ReleaseWorker:
         """A worker in which nothing but timing happens."""
-        return self.open_worker()
+        return self._start_worker().opened()
 
     def timed_by_turns(self, count: int) -> list[ReleaseWorker]:
         """Workers in which nothing but timing happens, by turns with those of another release; started once."""
@@ -184,7 +187,7 @@ class Target:
     @cached_property
     def traced(self) -> ReleaseWorker:
         """A worker in which nothing but tracing of memory happens."""
-        return self.open_worker()
+        return self._start_worker().opened()
 
     @contextmanager
     def _asked(self) -> Iterator[None]:

@@ -20,7 +20,7 @@ def written() -> list[Evidence]:
 
 @pytest.fixture
 def evidence(written: list[Evidence]) -> ClaimEvidence:
-    return ClaimEvidence(CLAIM, "test_x.py::test_x", written.append)
+    return ClaimEvidence(CLAIM, "test_x.py::test_x", written.extend)
 
 
 def test_findings_are_written_at_once_with_claim_and_case(evidence: ClaimEvidence, written: list[Evidence]) -> None:

@@ -31,7 +31,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("collector", "targets"),
     # measurement through workers, and the workers at work
     ("latency", "report", "workbench"),
-    ("rundown", "joining", "upkeep"),
+    ("rundown", "joining", "upkeep", "fixtures"),
     ("plugin", "cli"),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -79,8 +79,9 @@ def test_gonogo_never_imports_the_application_and_the_application_never_gonogo()
     assert importers_of(("gonogo", "acceptance", "tests"), "fixtures/releases") == set()
 
 
-def test_only_the_plugin_imports_pytest() -> None:
-    assert importers_of(("pytest", "_pytest", "pluggy", "xdist", "pytest_benchmark"), "gonogo") <= {"gonogo/plugin.py"}
+def test_only_the_plugin_and_its_fixtures_import_pytest() -> None:
+    found = importers_of(("pytest", "_pytest", "pluggy", "xdist", "pytest_benchmark"), "gonogo")
+    assert found <= {"gonogo/plugin.py", "gonogo/fixtures.py"}
 
 
 def test_only_the_report_imports_allure_and_matplotlib() -> None:

@@ -43,7 +43,9 @@ class Ran:
 
 
 class ReleaseWorker:
-    """A release in a process of its own. Use it as a context manager, or call ``close``.
+    """A release in a process of its own. It begins to start at once; ``opened`` waits until it can be asked.
+
+    Use it as a context manager, or call ``opened`` and, in the end, ``close``.
 
     Args:
         release: a release laid out as a plain folder (``Release.laid_out``).
@@ -51,11 +53,9 @@ class ReleaseWorker:
         recordings: the folder that its stub answers from, or none.
         environment: variables set for this process alone (hash seed, locale, time zone).
         timeout: seconds that one question may take.
-
-    Raises:
-        TargetError: the adapter cannot be loaded.
-        ProductError: the release raised while it started.
     """
+
+    abilities: frozenset[Ability]  # once opened
 
     def __init__(
         self,
@@ -100,15 +100,28 @@ class ReleaseWorker:
             "recordings": str(recordings.resolve()) if recordings else None,  # the worker runs in another folder
         }
         try:
-            self.abilities = frozenset(
-                Ability(one) for one in self._exchange(opening, f"release {release.version} does not start")
-            )
+            self._pipe.send_bytes(json.dumps(opening).encode())
         except BaseException:
             self.close()
             raise
 
-    def __enter__(self) -> Self:
+    def opened(self) -> Self:
+        """Wait until the release has started. To be called once, before the first question.
+
+        Raises:
+            TargetError: the adapter cannot be loaded, or the worker ended.
+            ProductError: the release raised while it started.
+        """
+        try:
+            answer = self._receive(f"release {self.release.version} does not start")
+            self.abilities = frozenset(Ability(one) for one in answer)
+        except BaseException:
+            self.close()
+            raise
         return self
+
+    def __enter__(self) -> Self:
+        return self.opened()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -139,11 +152,14 @@ class ReleaseWorker:
         return self._process.pid
 
     def _ask(self, operation: str, **arguments: Any) -> Any:
-        return self._exchange({"operation": operation, "arguments": arguments}, f"{operation} failed")
-
-    def _exchange(self, message: Mapping[str, Any], what: str) -> Any:
         try:
-            self._pipe.send_bytes(json.dumps(message).encode())
+            self._pipe.send_bytes(json.dumps({"operation": operation, "arguments": arguments}).encode())
+        except OSError as error:
+            raise self._died() from error
+        return self._receive(f"{operation} failed")
+
+    def _receive(self, what: str) -> Any:
+        try:
             if not self._pipe.poll(self._timeout):
                 self._process.kill()
                 raise WorkerDied(
@@ -152,17 +168,20 @@ class ReleaseWorker:
                 )
             answer = json.loads(self._pipe.recv_bytes())
         except (EOFError, OSError) as error:
-            self._end()
-            raise WorkerDied(
-                f"release {self.release.version}: the worker ended with status {self._process.returncode} before it answered; "
-                f"its last lines: {self._last_lines()}"
-            ) from error
+            raise self._died() from error
         if "raised" in answer:
             raise _product_error(f"release {self.release.version}: {what}", answer["raised"])
         if "broken" in answer:
             kind = OutboundConnection if answer.get("outbound") else TargetError
             raise kind(f"release {self.release.version}: {answer['broken']}")
         return answer["value"]
+
+    def _died(self) -> WorkerDied:
+        self._end()
+        return WorkerDied(
+            f"release {self.release.version}: the worker ended with status {self._process.returncode} before it answered; "
+            f"its last lines: {self._last_lines()}"
+        )
 
     def _last_lines(self) -> str:
         text = self._errors.read_text(errors="replace") if self._errors.is_file() else ""

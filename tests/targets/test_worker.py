@@ -58,10 +58,9 @@ def open_worker(tmp_path: Path) -> Iterator[Callable[..., ReleaseWorker]]:
     def make(
         adapter: str = "function", timeout: float = 30.0, environment: dict[str, str] | None = None, **changes: object
     ) -> ReleaseWorker:
-        workers.append(
-            ReleaseWorker(write_release(tmp_path, adapter, **changes), [STEP], timeout=timeout, environment=environment)
-        )
-        return workers[-1]
+        release = write_release(tmp_path, adapter, **changes)
+        workers.append(ReleaseWorker(release, [STEP], timeout=timeout, environment=environment))
+        return workers[-1].opened()
 
     yield make
     for worker in workers:
@@ -326,7 +325,7 @@ def test_another_case_of_the_same_name_is_another_call(function: ReleaseWorker) 
 
 
 def test_a_closed_worker_has_ended_and_may_be_closed_again(tmp_path: Path) -> None:
-    worker = ReleaseWorker(write_release(tmp_path), [STEP])
+    worker = ReleaseWorker(write_release(tmp_path), [STEP]).opened()
     worker.close()
     worker.close()
     assert worker._process.returncode == 0

@@ -1,0 +1,114 @@
+"""The fixtures that suites ask for. Registered by the plugin where gonogo is active, so that they are unknown elsewhere.
+
+What is the same for every item lives as long as the session: Allure writes a file for each fixture that it sees end.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from gonogo.collector import Collector
+from gonogo.criteria import Criteria, Criterion
+from gonogo.documents import closest
+from gonogo.gathering import ClaimEvidence
+from gonogo.grammar import Grammar
+from gonogo.latency import Stopwatch, lanes_of
+from gonogo.model import Case, Step
+from gonogo.targets.client import ReleaseWorker
+from gonogo.workbench import Definitions, Llm, Target, Workbench
+
+COLLECTOR = pytest.StashKey[Collector]()
+WORKBENCH = pytest.StashKey[Workbench]()
+
+
+def criterion_of(node: pytest.Item | pytest.Function, criteria: Criteria) -> Criterion | None:
+    """The criterion that a test is marked with, or none where it has no mark.
+
+    Raises:
+        pytest.UsageError: the mark names no criterion of criteria.toml.
+    """
+    marker = node.get_closest_marker("criterion")
+    if marker is None:
+        return None
+    if len(marker.args) != 1 or marker.args[0] not in criteria:
+        known = [one.id for one in criteria.criteria]
+        near = closest(str(marker.args[0]), known) if marker.args else ""
+        raise pytest.UsageError(
+            f"{node.nodeid}: criterion{marker.args!r} names none of criteria.toml{near}; write one of {', '.join(known)}"
+        )
+    return criteria[marker.args[0]]
+
+
+@pytest.fixture(scope="session")
+def definitions(pytestconfig: pytest.Config) -> Definitions:
+    """Everything that people wrote: project, criteria, workflow, recordings."""
+    return pytestconfig.stash[WORKBENCH].definitions
+
+
+@pytest.fixture(scope="session")
+def grammar(definitions: Definitions) -> Grammar:
+    """The declared form of a prompt."""
+    return definitions.criteria.grammar
+
+
+@pytest.fixture(scope="session")
+def candidate(pytestconfig: pytest.Config) -> Target:
+    """The release under judgement."""
+    return pytestconfig.stash[WORKBENCH].candidate
+
+
+@pytest.fixture(scope="session")
+def baseline(pytestconfig: pytest.Config) -> Target:
+    """The previous release."""
+    return pytestconfig.stash[WORKBENCH].baseline
+
+
+@pytest.fixture(scope="session")
+def llm(pytestconfig: pytest.Config, candidate: Target) -> Llm:
+    """The recorded-response LLM of the candidate."""
+    return pytestconfig.stash[WORKBENCH].llm(candidate)
+
+
+@pytest.fixture
+def step(request: pytest.FixtureRequest, definitions: Definitions) -> Step:
+    """The step that this item is about."""
+    return definitions.workflow.step(request.param)
+
+
+@pytest.fixture
+def cases(request: pytest.FixtureRequest, definitions: Definitions) -> tuple[Case, ...]:
+    """The recorded cases of the item's step; of all steps where the item is about the whole."""
+    workflow = definitions.workflow
+    if "step" in request.fixturenames:
+        step: Step = request.getfixturevalue("step")
+        return workflow.cases_of(step.id)
+    return tuple(case for step in workflow.steps for case in workflow.cases_of(step.id))
+
+
+@pytest.fixture
+def criterion(request: pytest.FixtureRequest, definitions: Definitions) -> Criterion:
+    """The criterion that this item is evidence for, with its parameters."""
+    found = criterion_of(request.node, definitions.criteria)
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def evidence(pytestconfig: pytest.Config) -> ClaimEvidence:
+    """Where findings and samples of this item's claim go."""
+    return pytestconfig.stash[COLLECTOR].current
+
+
+@pytest.fixture
+def lanes(criterion: Criterion, candidate: Target, baseline: Target) -> list[list[tuple[ReleaseWorker, ReleaseWorker]]]:
+    """Candidate and baseline, ``parameters.processes`` times over, shared out among the processors."""
+    count = criterion.integer("processes")
+    return lanes_of(list(zip(candidate.timed_by_turns(count), baseline.timed_by_turns(count), strict=True)))
+
+
+@pytest.fixture
+def stopwatch(request: pytest.FixtureRequest, candidate: Target) -> Stopwatch:
+    """pytest-benchmark with the release worker's own clock: what is timed is the call there, not the way to it."""
+    watch = Stopwatch(candidate.timed)
+    request.node.add_marker(pytest.mark.benchmark(timer=watch.clock, disable_gc=False))
+    return watch

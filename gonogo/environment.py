@@ -64,7 +64,7 @@ def requirements_are_met(requirements: Iterable[str], installed: Mapping[str, st
 def files_are_sound(folders: Iterable[Path]) -> Iterator[Finding]:
     """Every file of a release can be read, can be written by nobody else, and belongs to the owner of its folder."""
     for folder in folders:
-        files = [path for path in (folder, *folder.rglob("*")) if "__pycache__" not in path.parts]
+        files = [path for path in (folder, *sorted(folder.rglob("*"))) if "__pycache__" not in path.parts]
         owner = folder.stat().st_uid
         foreign = [path for path in files if path.stat().st_uid != owner]
         writable = [path for path in files if path.stat().st_mode & stat.S_IWOTH]

@@ -293,6 +293,5 @@ if __name__ == "__main__":
     main()
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
-    os._exit(
-        0
-    )  # the adapter is closed, nothing else is to be done, and an interpreter takes 0.2 s to take itself apart
+    # the adapter is closed, nothing else is to be done, and an interpreter takes 0.2 s to take itself apart
+    os._exit(0)

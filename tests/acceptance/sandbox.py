@@ -130,6 +130,15 @@ class Copy:
         assert found == 1, f"criteria.toml: {criterion} has not one parameter {name}"
         path.write_text(text, encoding="utf-8")
 
+    def remove_criterion(self, criterion: str) -> None:
+        """Take a criterion out of criteria.toml, and its suite with it."""
+        path = self.root / "acceptance" / "criteria.toml"
+        first, *entries = path.read_text(encoding="utf-8").split("[[criterion]]\n")
+        kept = [entry for entry in entries if f'id = "{criterion}"\n' not in entry]
+        assert len(kept) == len(entries) - 1, f"criteria.toml has not one criterion {criterion}"
+        path.write_text("[[criterion]]\n".join([first, *kept]), encoding="utf-8")
+        (self.root / "acceptance" / f"test_{criterion.replace('-', '_')}.py").unlink()
+
     def judge(self, *criteria: str) -> Answer:
         """Run the suites of these criteria."""
         suites = [f"acceptance/test_{criterion.replace('-', '_')}.py" for criterion in criteria]

@@ -18,6 +18,16 @@ __all__ = ["Shard", "ShardContent", "decode", "encode", "read_shard"]
 VERSION = 1
 
 
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a number that evidence may hold")
+
+
+# made once, as there are thousands of lines. Escapes keep lone surrogates and control characters of hostile inputs out
+# of a file's bytes.
+_LINE = json.JSONEncoder(ensure_ascii=True, allow_nan=False)
+_LINE_READ = json.JSONDecoder(parse_constant=_refuse_constant)
+
+
 def encode(record: Evidence) -> dict[str, Json]:
     """A record as plain data, which ``decode`` takes; true and false among a sample's values become 1.0 and 0.0.
 
@@ -183,8 +193,7 @@ class Shard:
         self.extend([record])
 
     def _write(self, lines: Sequence[Mapping[str, Json]]) -> None:
-        # ensure_ascii keeps lone surrogates and control characters of hostile inputs out of the file's bytes
-        self._file.write("".join(json.dumps(line, allow_nan=False) + "\n" for line in lines))
+        self._file.write("".join(f"{_LINE.encode(line)}\n" for line in lines))
         self._file.flush()
 
     def close(self) -> None:
@@ -218,7 +227,7 @@ def read_shard(path: Path) -> ShardContent:
     records: list[Evidence] = []
     for number, line in enumerate(lines, start=1):
         try:
-            data = json.loads(line, parse_constant=_refuse_constant)
+            data = _LINE_READ.decode(line)
             if number == 1:
                 if data != {"kind": "shard", "version": VERSION}:
                     raise ValueError(f"the first line is {line!r}, not the head of a shard of version {VERSION}")
@@ -231,10 +240,6 @@ def read_shard(path: Path) -> ShardContent:
     if not lines:
         torn = True
     return ShardContent(path.stem, tuple(records), torn)
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not a number that evidence may hold")
 
 
 def by_claim(records: Iterable[Evidence]) -> dict[Claim, list[Evidence]]:

@@ -168,14 +168,17 @@ class Prompt:
         return len(self.text.encode("utf-8", "surrogatepass"))
 
 
+# made once: json.dumps would make one for each call
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
 def canonical(value: Json) -> bytes:
     """Canonical JSON: sorted keys, no white space, UTF-8. Equal values give equal bytes.
 
     Raises:
         ValueError: for NaN and infinities, which JSON does not know.
     """
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.encode("utf-8", "surrogatepass")
+    return _CANONICAL.encode(value).encode("utf-8", "surrogatepass")
 
 
 @dataclass(frozen=True)

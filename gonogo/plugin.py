@@ -6,7 +6,9 @@ It is active where an argument of pytest lies inside the ini value ``gonogo_suit
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+import gc
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,9 +126,26 @@ def pytest_configure(config: pytest.Config) -> None:
     if _only_shows_something(config) or not _is_active(config, settings.suites):
         return
     try:
-        _activate(config, settings, worker)
+        with _nothing_to_collect():
+            _activate(config, settings, worker)
     except GonogoError as error:
         raise pytest.UsageError(str(error)) from error
+
+
+@contextmanager
+def _nothing_to_collect() -> Iterator[None]:
+    """Keep the garbage collector from looking through definitions and recordings, while they are read and afterwards.
+
+    They are ten thousands of objects, and all of them stay to the end.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+        gc.freeze()
 
 
 def _only_shows_something(config: pytest.Config) -> bool:
@@ -376,6 +395,8 @@ class Gatherer:
         self.workbench.close()
         self.collector.close()
 
+    @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
         """The measured pass ends here."""
         self.finish()
+        gc.unfreeze()

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 import yaml
 
 from gonogo.errors import DefinitionError
+from gonogo.parsed import ParsedFiles
 
 _BaseLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TEXT, _LIST, _MAPPING = (f"tag:yaml.org,2002:{name}" for name in ("str", "seq", "map"))
@@ -86,7 +87,7 @@ class Document:
     path: Path
     data: Any
     shown: str
-    text: str = field(default="", repr=False)
+    yaml: bytes = field(default=b"", repr=False)
 
     def fail(self, where: Sequence[Key], problem: str) -> NoReturn:
         """Raise a DefinitionError that names file, line (YAML) and key.
@@ -116,9 +117,9 @@ class Document:
         return key
 
     def _line(self, where: Sequence[Key]) -> int | None:
-        if not self.text:
+        if not self.yaml:
             return None
-        node = yaml.compose(self.text, Loader=yaml.SafeLoader)
+        node = yaml.compose(self.yaml, Loader=yaml.SafeLoader)
         line = 1
         for part in where:
             if isinstance(node, yaml.MappingNode):
@@ -134,18 +135,12 @@ class Document:
         return line
 
 
-def _read(path: Path, shown: str) -> tuple[bytes, str]:
-    """The bytes of a file and the text that they are."""
+def _read(path: Path, shown: str) -> bytes:
     try:
-        content = path.read_bytes()
-        return content, content.decode("utf-8")
+        return path.read_bytes()
     except FileNotFoundError as error:
         raise DefinitionError(
             f"{shown}: there is no such file; create it, or correct the path in conftest.py"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise DefinitionError(
-            f"{shown}: byte {error.start} is not UTF-8 ({error.object[error.start : error.start + 1]!r}); save the file as UTF-8"
         ) from error
     except OSError as error:
         raise DefinitionError(
@@ -153,14 +148,33 @@ def _read(path: Path, shown: str) -> tuple[bytes, str]:
         ) from error
 
 
-def read_yaml(path: Path, *, root: Path | None = None) -> Document:
-    """Load one YAML file whose top level is a mapping.
+def _decoded(content: bytes, shown: str) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DefinitionError(
+            f"{shown}: byte {error.start} is not UTF-8 ({content[error.start : error.start + 1]!r}); save the file as UTF-8"
+        ) from error
+
+
+def read_yaml(path: Path, *, root: Path | None = None, parsed: ParsedFiles | None = None) -> Document:
+    """Load one YAML file whose top level is a mapping; from ``parsed`` where that has it, which is faster.
 
     Raises:
         DefinitionError: unreadable, not UTF-8, not YAML, a duplicate key, an unsafe tag, or not a mapping.
     """
     shown = show(path, root)
-    content, text = _read(path, shown)
+    content = _read(path, shown)
+    data = parsed.find(path, content) if parsed else None
+    if data is None:
+        data = _parse(content, shown)
+        if parsed:
+            parsed.keep(path, content, data)
+    return Document(path, data, shown, content)
+
+
+def _parse(content: bytes, shown: str) -> dict[str, Any]:
+    _decoded(content, shown)
     try:
         data = yaml.load(content, Loader=_StrictLoader)  # libyaml reads bytes; a text it would have to encode first
     except yaml.MarkedYAMLError as error:
@@ -171,7 +185,7 @@ def read_yaml(path: Path, *, root: Path | None = None) -> Document:
         raise DefinitionError(f"{shown}: not usable YAML: {error}; correct the file") from error
     if not isinstance(data, dict):
         raise DefinitionError(f"{shown}:1: the file holds {kind(data)}; write a mapping (key: value lines)")
-    return Document(path, data, shown, text)
+    return data
 
 
 def read_toml(path: Path, *, root: Path | None = None) -> Document:
@@ -182,7 +196,7 @@ def read_toml(path: Path, *, root: Path | None = None) -> Document:
     """
     shown = show(path, root)
     try:
-        return Document(path, tomllib.loads(_read(path, shown)[1]), shown)
+        return Document(path, tomllib.loads(_decoded(_read(path, shown), shown)), shown)
     except tomllib.TOMLDecodeError as error:
         raise DefinitionError(f"{shown}: not usable TOML: {error}; correct this place") from error
 

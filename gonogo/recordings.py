@@ -18,6 +18,7 @@ import yaml
 from gonogo.documents import Document, Section, read_yaml
 from gonogo.errors import RecordingError
 from gonogo.model import Frame, Json, Provenance, Recording, Reply, Request
+from gonogo.parsed import ParsedFiles
 
 __all__ = ["RecordingSet", "difference", "dump_recordings", "load_recordings", "readable"]
 
@@ -85,7 +86,7 @@ class RecordingSet:
         return any(one.provenance is not Provenance.CAPTURED for one in self.recordings)
 
 
-def load_recordings(folder: Path, *, root: Path | None = None) -> RecordingSet:
+def load_recordings(folder: Path, *, root: Path | None = None, parsed: ParsedFiles | None = None) -> RecordingSet:
     """Load every ``<step>.yaml`` in the folder of one release. A folder that is not there holds no recordings.
 
     Raises:
@@ -95,7 +96,7 @@ def load_recordings(folder: Path, *, root: Path | None = None) -> RecordingSet:
     recordings: list[Recording] = []
     ids: dict[str, str] = {}
     for path in sorted(folder.glob("*.yaml")):
-        document = read_yaml(path, root=root)
+        document = read_yaml(path, root=root, parsed=parsed)
         section = Section.of(document)
         step = section.text("step", example=path.stem)
         for entry in section.sections("recordings"):

@@ -12,6 +12,7 @@ from pathlib import Path
 from gonogo.criteria import Criteria, load_criteria
 from gonogo.errors import MissingReply, ProductError, TargetError, WorkerDied
 from gonogo.model import Ability, Case, Phase, Provenance, Reply, Step, Workflow
+from gonogo.parsed import ParsedFiles
 from gonogo.project import Project, Release
 from gonogo.recordings import RecordingSet, load_recordings
 from gonogo.replies import reply_conforms
@@ -45,7 +46,9 @@ class Definitions:
     def recordings(self) -> dict[str, RecordingSet]:
         """Release version -> its recordings."""
         return {
-            release.version: load_recordings(self.project.recordings_of(release), root=self.project.root)
+            release.version: load_recordings(
+                self.project.recordings_of(release), root=self.project.root, parsed=_parsed(self.project)
+            )
             for release in self.releases.values()
         }
 
@@ -63,6 +66,10 @@ class Definitions:
         )
 
 
+def _parsed(project: Project) -> ParsedFiles:
+    return ParsedFiles(project.root / ".gonogo_cache")
+
+
 def load_definitions(project: Project) -> Definitions:
     """Load criteria, workflow and cases of a project.
 
@@ -72,7 +79,7 @@ def load_definitions(project: Project) -> Definitions:
     return Definitions(
         project,
         load_criteria(project.criteria, root=project.root),
-        load_workflow(project.workflows, project.cases, root=project.root),
+        load_workflow(project.workflows, project.cases, root=project.root, parsed=_parsed(project)),
     )
 
 

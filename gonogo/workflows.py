@@ -12,6 +12,7 @@ import jsonschema_rs
 from gonogo.documents import Document, Section, closest, read_yaml, show
 from gonogo.errors import DefinitionError
 from gonogo.model import Case, FormatTemplate, InputField, Json, Step, Workflow
+from gonogo.parsed import ParsedFiles
 
 __all__ = ["TRAITS", "load_workflow", "step_as_json", "step_from_json"]
 
@@ -21,7 +22,9 @@ _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _FIELD = re.compile(r"[a-z_][a-z0-9_]*")
 
 
-def load_workflow(workflows: Path, cases: Path, *, root: Path | None = None) -> Workflow:
+def load_workflow(
+    workflows: Path, cases: Path, *, root: Path | None = None, parsed: ParsedFiles | None = None
+) -> Workflow:
     """Load every step below ``workflows`` and the cases that ``cases`` holds for them.
 
     A folder without steps gives a workflow without steps, which no run can end GO with.
@@ -35,7 +38,7 @@ def load_workflow(workflows: Path, cases: Path, *, root: Path | None = None) -> 
     for path in sorted(workflows.rglob("*.yaml")):
         if path.parent == workflows / "formats":
             continue
-        document = read_yaml(path, root=root)
+        document = read_yaml(path, root=root, parsed=parsed)
         step = _step(document, templates)
         if step.id in steps:
             document.fail(
@@ -49,7 +52,7 @@ def load_workflow(workflows: Path, cases: Path, *, root: Path | None = None) -> 
         steps[step.id] = (step, document)
         orders[step.order] = step.id
     ordered = tuple(sorted((step for step, _ in steps.values()), key=lambda step: step.order))
-    return Workflow(ordered, MappingProxyType(_cases(cases, {step.id: step for step in ordered}, root)))
+    return Workflow(ordered, MappingProxyType(_cases(cases, {step.id: step for step in ordered}, root, parsed)))
 
 
 def _id_matching_file(section: Section, path: Path) -> str:
@@ -145,10 +148,12 @@ def _step(document: Document, templates: Mapping[str, FormatTemplate]) -> Step:
     return step
 
 
-def _cases(folder: Path, steps: Mapping[str, Step], root: Path | None) -> dict[str, tuple[Case, ...]]:
+def _cases(
+    folder: Path, steps: Mapping[str, Step], root: Path | None, parsed: ParsedFiles | None
+) -> dict[str, tuple[Case, ...]]:
     cases: dict[str, tuple[Case, ...]] = {}
     for path in sorted(folder.glob("*.yaml")):
-        section = Section.of(read_yaml(path, root=root))
+        section = Section.of(read_yaml(path, root=root, parsed=parsed))
         step_id = section.text("step", example=path.stem)
         if step_id != path.stem:
             section.fail("step", f"{step_id!r} differs from the file's name; write {path.stem!r} or rename the file")

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 
 # A module imports modules of its own row and of rows above it, never of a row below.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("model", "errors", "clock"),
+    ("model", "errors", "clock", "parsed"),
     ("documents", "figures", "statistics", "grammar", "memory"),
     (
         "checks",

@@ -7,6 +7,7 @@ It is active where an argument of pytest lies inside the ini value ``gonogo_suit
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -96,8 +97,10 @@ def _settings(config: pytest.Config) -> Settings:
         )
 
     def path(option: str) -> Path | None:
-        value = config.getoption(f"--gonogo-{option}") or config.getini(f"gonogo_{option}")
-        return (config.invocation_params.dir / value).resolve() if value else None
+        if given := config.getoption(f"--gonogo-{option}"):
+            return (config.invocation_params.dir / given).resolve()
+        written = config.getini(f"gonogo_{option}")  # beside the file that it stands in, wherever pytest is started
+        return ((config.inipath.parent if config.inipath else config.rootpath) / written).resolve() if written else None
 
     measured = config.getoption("--gonogo-measured-run")
     return Settings(
@@ -125,6 +128,11 @@ def pytest_configure(config: pytest.Config) -> None:
     worker = getattr(config, "workerinput", None)
     if _only_shows_something(config) or not _is_active(config, settings.suites):
         return
+    if sys.flags.optimize:
+        raise pytest.UsageError(
+            f"gonogo: Python runs with -O (PYTHONOPTIMIZE={sys.flags.optimize}), which takes every assert out of suites "
+            "and of what they import; run it without"
+        )
     try:
         with _nothing_to_collect():
             _activate(config, settings, worker)
@@ -192,14 +200,15 @@ def _activate(config: pytest.Config, settings: Settings, worker: dict[str, Any] 
     config.pluginmanager.register(fixtures, "gonogo-fixtures")
     config.pluginmanager.register(gatherer, "gonogo-gatherer")
     if rundown is not None:
-        config.pluginmanager.register(Leader(config, rundown, gatherer), "gonogo-leader")
+        config.pluginmanager.register(Leader(config, settings, rundown, gatherer), "gonogo-leader")
 
 
 class Leader:
     """Leads a run: begins it, has the measured claims run when everybody else has stopped, judges and reports."""
 
-    def __init__(self, config: pytest.Config, rundown: Rundown, gatherer: Gatherer) -> None:
+    def __init__(self, config: pytest.Config, settings: Settings, rundown: Rundown, gatherer: Gatherer) -> None:
         self._config = config
+        self._settings = settings
         self._rundown = rundown
         self._gatherer = gatherer
         self._measured: list[str] = []
@@ -240,21 +249,27 @@ class Leader:
         """Remember measured items; every worker names the same ones."""
         self._measured = list(dict.fromkeys([*self._measured, *items]))
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        """Run the measured pass, judge, and set the exit status. Status 2 to 4 of pytest stay as they are."""
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None]:
+        """Run the measured pass, judge, and set the exit status; nobody who comes later may set it back.
+
+        Status 2 to 4 of pytest stay as they are.
+        """
         self.leave_for_later(self._gatherer.collector.left_out)
         self._gatherer.finish()
         if exitstatus in (pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR):
-            return  # nothing was looked at that a verdict could be about
+            return (yield)  # nothing was looked at that a verdict could be about
         interrupted = exitstatus == pytest.ExitCode.INTERRUPTED
         if self._measured and not interrupted:
             self._say(f"gonogo: measuring {len(self._measured)} claims, one after the other, in a process of their own")
             self._rundown.measure(self._measured, self._pytest_arguments(), self._config.rootpath)
         results = Path(self._config.option.allure_report_dir) if self._allure_is_on() else None
         verdict = self._rundown.judge(results, failed=self._failed)
-        if not interrupted:
-            session.exitstatus = exit_status(verdict.status)
+        session.exitstatus = exitstatus if interrupted else exit_status(verdict.status)
+        try:
+            return (yield)
+        finally:
+            session.exitstatus = exitstatus if interrupted else exit_status(verdict.status)
 
     def _allure_is_on(self) -> bool:
         return self._config.pluginmanager.hasplugin("allure_pytest") and bool(
@@ -269,8 +284,8 @@ class Leader:
             arguments.append("--benchmark-quiet")
         if self._config.inipath is not None:
             arguments.append(f"--config-file={self._config.inipath}")
-        if baseline := self._config.getoption("--gonogo-baseline"):
-            arguments.append(f"--gonogo-baseline={(self._config.invocation_params.dir / baseline).resolve()}")
+        if self._settings.baseline is not None:
+            arguments.append(f"--gonogo-baseline={self._settings.baseline}")
         if self._allure_is_on():
             arguments.append(f"--alluredir={self._config.option.allure_report_dir}")
         return arguments

@@ -97,7 +97,8 @@ def load_factory(reference: str) -> Callable[[WorkerContext], Adapter]:
 
 
 def _check_origin(packages: list[str], tree: Path) -> None:
-    for name in packages:
+    for package in packages:
+        name = package.removesuffix(".py")
         module = sys.modules.get(name)
         places = [] if module is None else [module.__file__] if module.__file__ else list(module.__path__)
         elsewhere = [place for place in places if not Path(place).resolve().is_relative_to(tree.resolve())]

@@ -464,11 +464,34 @@ def test_nothing_is_added_to_a_run_that_is_over(judge: Judge) -> None:
     assert verify(RunDirectory(first.folder))
 
 
-def test_assertions_that_are_switched_off_do_not_help(tmp_path: Path) -> None:
+def test_python_without_asserts_is_refused(tmp_path: Path) -> None:
     write_project(tmp_path)
-    write(tmp_path, STRUCTURE, in_structure("CHECK\nassert not cases, 'falls short'"))
-    answer = run_pytest(tmp_path, "acceptance", *QUIET, environment={"PYTHONOPTIMIZE": "1"})
-    assert answer.status != 0, answer.output
+    optimised = {"PYTHONOPTIMIZE": "1"}
+    assert run_pytest(tmp_path, "acceptance", *QUIET, environment=optimised).status != 0
+    warned = ("-W", "ignore::pytest.PytestConfigWarning")  # of pytest itself, which may be taken for an error
+    answer = run_pytest(tmp_path, "acceptance", *QUIET, *warned, environment=optimised)
+    assert answer.status == 4, answer.output
+    assert "Python runs with -O (PYTHONOPTIMIZE=1)" in answer.output
+
+
+SET_BACK = """
+import pytest
+
+{mark}
+def pytest_sessionfinish(session, exitstatus):
+    session.exitstatus = pytest.ExitCode.OK
+"""
+
+
+@pytest.mark.parametrize("mark", ["", "@pytest.hookimpl(trylast=True)"], ids=["early", "late"])
+def test_a_conftest_cannot_set_the_status_back(tmp_path: Path, mark: str) -> None:
+    write_project(tmp_path)
+    write(tmp_path, "acceptance/conftest.py", SET_BACK.format(mark=mark))
+    write(tmp_path, "adapter.py", ADAPTER.replace("RESPONSE:", "ANSWER:"))
+    assert run_pytest(tmp_path, "acceptance", *QUIET).status == 1
+    assert run_pytest(tmp_path, "acceptance", *QUIET, "-k", "structure").status == 1
+    write(tmp_path, "adapter.py", ADAPTER)
+    assert run_pytest(tmp_path, "acceptance", *QUIET, "-k", "structure").status == 10
 
 
 def test_without_the_plugin_there_is_no_verdict(tmp_path: Path) -> None:

@@ -195,10 +195,20 @@ def test_a_package_that_comes_from_elsewhere_is_refused(
     write_release(other)
     with pytest.raises(
         TargetError,
-        match=r"the package 'smallapp' was loaded from .*other0/smallapp/__init__\.py, not from the release in",
+        match=r"the package 'smallapp' was loaded from .*other\d+/smallapp/__init__\.py, not from the release in",
     ) as caught:
         open_worker("elsewhere", options={"elsewhere": str(other)})
     assert "Import it inside the adapter's function and nowhere earlier" in str(caught.value)
+
+
+def test_a_single_module_that_comes_from_elsewhere_is_refused_too(
+    tmp_path_factory: pytest.TempPathFactory, open_worker: Callable[..., ReleaseWorker]
+) -> None:
+    other = tmp_path_factory.mktemp("other")
+    (other / "letters.py").write_text("")
+    (other / "sitecustomize.py").write_text("import letters\n")
+    with pytest.raises(TargetError, match=r"the package 'letters' was loaded from .*letters\.py, not from the release"):
+        open_worker(packages=("letters.py",), environment={"PYTHONPATH": str(other)})
 
 
 def test_a_namespace_package_of_the_release_is_its_own(tmp_path: Path) -> None:

@@ -12,4 +12,4 @@ pytestmark = pytest.mark.criterion("format-templates")
 def test_both_templates_stand_verbatim_in_their_sections(step, cases, candidate, grammar, evidence):
     for case in cases:
         with evidence.about(case):
-            evidence.add(case, templates_verbatim(candidate.construct(case).text, step, grammar))
+            evidence.add(case, templates_verbatim(candidate.received(case).text, step, case.inputs, grammar))

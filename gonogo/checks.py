@@ -65,26 +65,37 @@ def sections_in_order(text: str, grammar: Grammar) -> Finding:
     return Finding(check, True, f"{len(parsed.headings)} sections, in order, none empty")
 
 
-def templates_verbatim(text: str, step: Step, grammar: Grammar) -> Iterator[Finding]:
+def templates_verbatim(text: str, step: Step, inputs: Mapping[str, str], grammar: Grammar) -> Iterator[Finding]:
     """Both templates' instructions and descriptions stand verbatim in their sections, in the declared order.
 
-    The input template in the first section (after the system prompt), the output template in the last.
+    The input template in the first section (after the system prompt), the output template in the last. Nothing else
+    stands in these sections, where the grammar says that they are closed.
     """
     parsed = grammar.parse(text)
     first, last = grammar.sections[0], grammar.sections[-1]
-    yield _stand_in_order(parsed, first, "input template", step.input_format)
-    yield _stand_in_order(parsed, last, "output template", step.output_format)
+    system_prompt = ("system prompt", grammar.resolve(step.system_prompt.strip(), inputs))
+    yield _stand_in_order(parsed, first, "input template", step.input_format, grammar, system_prompt)
+    yield _stand_in_order(parsed, last, "output template", step.output_format, grammar)
 
 
-def _stand_in_order(parsed: ParsedPrompt, section: str, what: str, template: FormatTemplate) -> Finding:
+def _stand_in_order(
+    parsed: ParsedPrompt,
+    section: str,
+    what: str,
+    template: FormatTemplate,
+    grammar: Grammar,
+    *before: tuple[str, str],
+) -> Finding:
     check = "format-templates"
     body = parsed.body(section)
     if body is None:
         return Finding(check, False, f"there is no section {section} that the {what} {template.id} could stand in")
     position = 0
+    between: list[str] = []
     for part, value in (
-        ("instructions", template.llm_instructions.strip()),
-        ("description", template.description.strip()),
+        *before,
+        (f"instructions of the {what} {template.id}", template.llm_instructions.strip()),
+        (f"description of the {what} {template.id}", template.description.strip()),
     ):
         found = body.find(value, position)
         if found < 0:
@@ -92,10 +103,14 @@ def _stand_in_order(parsed: ParsedPrompt, section: str, what: str, template: For
             return Finding(
                 check,
                 False,
-                f"{section} does not hold the {part} of the {what} {template.id}{elsewhere}: {excerpt(value)}",
+                f"{section} does not hold the {part}{elsewhere}: {excerpt(value)}",
                 text_difference(value, body),
             )
+        between.append(body[position:found])
         position = found + len(value)
+    foreign = "".join((*between, body[position:])).strip()
+    if foreign and grammar.closed:
+        return Finding(check, False, f"{section} holds what nobody declared: {excerpt(foreign)}", body)
     return Finding(check, True, f"{what} {template.id} stands verbatim in {section}")
 
 

@@ -204,7 +204,12 @@ def _grammar(prompt: Section) -> Grammar:
             prompt.fail(name, f"{value!r} is not a text; write for example {name} = {default!r}")
         texts[name] = value
     try:
-        grammar = Grammar(sections=prompt.texts("sections"), inputs=prompt.text("inputs", example="TASK"), **texts)
+        grammar = Grammar(
+            sections=prompt.texts("sections"),
+            inputs=prompt.text("inputs", example="TASK"),
+            closed=prompt.flag("closed", default=True),
+            **texts,
+        )
     except DefinitionError as error:
         prompt.fail(None, str(error))
     prompt.finish()

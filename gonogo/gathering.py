@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from gonogo.errors import EvidenceGap, GonogoError, MissingReply, ProductError, ProductFailure
+from gonogo.errors import EvidenceGap, GonogoError, MissingReply, ProductFailure
 from gonogo.model import Case, Claim, Ended, Evidence, Finding, Gap, Judged, Outcome, Sampled
 
 __all__ = ["Attachment", "ClaimEvidence"]
@@ -66,11 +66,11 @@ class ClaimEvidence:
     def about(self, case: Case) -> Iterator[None]:
         """Keep what goes wrong with one case with that case, so that the others are judged all the same.
 
-        What the product raises is a failing finding; what gonogo lacks is a gap.
+        What the product raises or does not do is a failing finding; what gonogo lacks is a gap.
         """
         try:
             yield
-        except ProductError as error:
+        except ProductFailure as error:
             self.add(case, Finding("raised", False, str(error), "\n".join(getattr(error, "__notes__", []))))
         except MissingReply as error:
             first, _, rest = str(error).partition("\n")

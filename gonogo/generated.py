@@ -34,6 +34,8 @@ _ALPHABETS = (
 )
 _MOST_OPTIONAL = 6  # of the optional fields of one case; a step may map a hundred
 _MOST_PIECES = 6  # of one value
+_LONG = 25_000  # characters: what applications cut, warn of or store elsewhere begins to be so long
+_TWINS = 4  # one case of so many differs from the one before it in one input alone
 _ATTEMPTS = 20  # for each case: few values differ little, and a draw that was there before is thrown away
 
 
@@ -106,6 +108,25 @@ def _draws(step: Step, random: Random, fragments: Sequence[str]) -> Iterator[dic
         yield values
 
 
+def _made_long(values: dict[str, str], random: Random, fragments: Sequence[str]) -> dict[str, str]:
+    """The same with one very long value."""
+    if not values:
+        return values
+    field = _one_of(random, list(values))
+    pieces = [values[field]]
+    while sum(map(len, pieces)) < _LONG:
+        pieces.append(f"{_text(random, fragments)}\n")
+    return {**values, field: "".join(pieces)}
+
+
+def _twin(values: dict[str, str], random: Random, fragments: Sequence[str]) -> dict[str, str]:
+    """The same with another text in one input: who remembers prompts by less than all inputs gives the old one again."""
+    if not values:
+        return values
+    field = _one_of(random, list(values))
+    return {**values, field: f"{_text(random, fragments)} instead of {values[field][:40]}"}
+
+
 def _name(values: Mapping[str, str]) -> str:
     return hashlib.sha256(canonical(dict(values))).hexdigest()[:12]
 
@@ -113,7 +134,8 @@ def _name(values: Mapping[str, str]) -> str:
 def generated_cases(step: Step, grammar: Grammar, count: int, *, seed_value: int) -> tuple[Case, ...]:
     """``count`` distinct cases of a step, or as many as its inputs admit (one, where it has none).
 
-    Equal arguments give equal cases; required inputs are never blank.
+    Equal arguments give equal cases; required inputs are never blank. The first case has a very long value, and now and
+    then a case differs from the one before it in one input alone.
 
     Args:
         step: whose inputs are made up.
@@ -122,11 +144,19 @@ def generated_cases(step: Step, grammar: Grammar, count: int, *, seed_value: int
         seed_value: any whole number.
     """
     random = Random(f"{seed_value} {step.id}")
-    draws = islice(_draws(step, random, _fragments(step, grammar)), _ATTEMPTS * count)
+    fragments = _fragments(step, grammar)
+    draws = islice(_draws(step, random, fragments), _ATTEMPTS * count)
     found: dict[str, Case] = {}
-    for values in draws:
+    before: dict[str, str] = {}
+    for drawn in draws:
         if len(found) == count:
             break
+        values = drawn
+        if not found:
+            values = _made_long(values, random, fragments)
+        elif len(found) % _TWINS == 0:
+            values = _twin(before, random, fragments)
+        before = values
         name = _name(values)
         found.setdefault(name, Case(f"generated-{name}", step.id, MappingProxyType(values), traits=("generated",)))
     return tuple(found.values())

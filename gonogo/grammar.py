@@ -50,7 +50,10 @@ class ParsedPrompt:
 
 @dataclass(frozen=True, slots=True)
 class Grammar:
-    """What ``[prompt]`` in criteria.toml declares. ``placeholder`` matches a reference; its group ``field`` is the field."""
+    """What ``[prompt]`` in criteria.toml declares. ``placeholder`` matches a reference; its group ``field`` is the field.
+
+    ``closed``: the first and the last section hold the step's own texts and those of its format templates, and nothing else.
+    """
 
     sections: tuple[str, ...]
     inputs: str
@@ -58,6 +61,7 @@ class Grammar:
     separator: str = ": "
     continuation: str = "  "
     placeholder: str = r"\[data:(?P<field>[^\[\]]*)\]"
+    closed: bool = True
 
     def __post_init__(self) -> None:
         """Refuse a grammar that cannot tell its own parts apart."""

@@ -10,13 +10,14 @@ from functools import cached_property
 from pathlib import Path
 
 from gonogo.criteria import Criteria, load_criteria
-from gonogo.errors import MissingReply, ProductError, TargetError, WorkerDied
-from gonogo.model import Ability, Case, Phase, Provenance, Reply, Step, Workflow
+from gonogo.errors import MissingReply, ProductError, ProductFailure, TargetError, WorkerDied
+from gonogo.model import Ability, Case, Phase, Prompt, Reply, Step, Workflow
 from gonogo.parsed import ParsedFiles
 from gonogo.project import Project, Release
 from gonogo.recordings import RecordingSet, load_recordings
 from gonogo.replies import reply_conforms
 from gonogo.stub import LlmFault, Script
+from gonogo.stub.protocols import prompt_of
 from gonogo.targets.adapter import Built
 from gonogo.targets.client import Ran, ReleaseWorker
 from gonogo.targets.faults import ConstructorFault
@@ -108,11 +109,6 @@ class Llm:
         """A scripted reply for a step: this text, or a recorded one that conforms; for this prompt, or for any."""
         return Script(Reply(self.reply_to(step) if text is None else text), None if any_model else step.model, prompt)
 
-    def provenance(self, case: Case) -> Provenance | None:
-        """Where the reply that was recorded for a case came from."""
-        recording = self.recordings.of_case(case.step, case.id)
-        return recording.provenance if recording else None
-
 
 class Target:
     """A release that is asked for prompts and runs. Its worker starts at the first question; one that died is replaced.
@@ -137,6 +133,7 @@ class Target:
         self._stack = stack
         self._scratch = scratch
         self._built: dict[tuple[str, bytes], Built | ProductError] = {}
+        self._received: dict[tuple[str, bytes], Built] = {}
         self._variants: list[ReleaseWorker] = []
         self._by_turns: list[ReleaseWorker] = []
         self._started: list[ReleaseWorker] = []
@@ -225,6 +222,25 @@ class Target:
                 raise built
         return built
 
+    def received(self, case: Case) -> Built:
+        """The prompt that the model receives in a run of a case; of a release that runs nothing, the one it constructs.
+
+        Raises:
+            ProductFailure: a run asks the model for nothing, or for several things.
+            ProductError: the release raised.
+        """
+        if Ability.REPLY not in self.worker.abilities:
+            return self.construct(case)
+        if case.key not in self._received:
+            ran = self.run(case, script=Script(Reply(""), None), watched=False)
+            prompts = {prompt_of(one.request) for one in ran.exchanges}
+            if len(prompts) != 1:
+                raise ProductFailure(
+                    f"{case.path}: a run asks the model for {len(prompts)} prompts, not for one; it ended with {ran.run.error}"
+                )
+            self._received[case.key] = Built(prompts.pop() or Prompt(()), ran.run.fallback)
+        return self._received[case.key]
+
     def construct_all(self, cases: Sequence[Case]) -> list[Built | ProductError]:
         """The prompts of cases that are not recorded (generated ones)."""
         with self._asked():
@@ -250,13 +266,16 @@ class Target:
         Other steps that share a template with it see the other template meanwhile.
         """
         usual = self._workflow.step(step.id)
-        self._built.clear()
-        self.worker.define([step])
+        self._define(step)
         try:
             yield
         finally:
-            self._built.clear()
-            self.worker.define([usual])
+            self._define(usual)
+
+    def _define(self, step: Step) -> None:
+        self._built.clear()
+        self._received.clear()
+        self.worker.define([step])
 
 
 class Workbench:

@@ -35,7 +35,7 @@ def mapped(prompt: str, step: Step = STEP, inputs: Mapping[str, str] = INPUTS) -
 
 def test_a_faultless_prompt_passes_every_check() -> None:
     assert sections_in_order(PROMPT, GRAMMAR).ok
-    assert failing(templates_verbatim(PROMPT, STEP, GRAMMAR)) == []
+    assert failing(templates_verbatim(PROMPT, STEP, INPUTS, GRAMMAR)) == []
     assert mapped(PROMPT) == []
     assert len(list(inputs_mapped(PROMPT, STEP, INPUTS, GRAMMAR))) == 3
 
@@ -86,20 +86,44 @@ def test_sections_that_are_missing_doubled_swapped_or_empty_fail(prompt: str, re
     ],
 )
 def test_a_template_that_does_not_stand_verbatim_fails(find: str, replacement: str, parts: list[str]) -> None:
-    [found] = failing(templates_verbatim(PROMPT.replace(find, replacement), STEP, GRAMMAR))
+    [found] = failing(templates_verbatim(PROMPT.replace(find, replacement), STEP, INPUTS, GRAMMAR))
     for part in parts:
         assert part in found.reason
 
 
+@pytest.mark.parametrize(
+    ("find", "replacement", "said"),
+    [
+        ("Named fields.", "Named fields.\n\nToday is Monday.", "CONTEXT holds what nobody declared: 'Today is Monday.'"),
+        ("CONTEXT:\n", "CONTEXT:\nBe brief.\n", "CONTEXT holds what nobody declared: 'Be brief.'"),
+        ("\nA list of", "\nIn Latin.\nA list of", "RESPONSE holds what nobody declared: 'In Latin.'"),
+        ("A list of facts.", "A list of facts. Or none.", "RESPONSE holds what nobody declared: 'Or none.'"),
+    ],
+    ids=["after the last text", "before the first", "between", "on the last line"],
+)
+def test_a_section_holds_nothing_that_was_not_declared_unless_it_is_open(
+    find: str, replacement: str, said: str
+) -> None:
+    prompt = PROMPT.replace(find, replacement)
+    [found] = failing(templates_verbatim(prompt, STEP, INPUTS, GRAMMAR))
+    assert found.reason == said
+    assert failing(templates_verbatim(prompt, STEP, INPUTS, replace(GRAMMAR, closed=False))) == []
+
+
+def test_a_system_prompt_that_is_not_there_fails() -> None:
+    [found] = failing(templates_verbatim(PROMPT.replace("You research", "You write"), STEP, INPUTS, GRAMMAR))
+    assert found.reason.startswith("CONTEXT does not hold the system prompt: ")
+
+
 def test_description_before_instructions_fails_as_the_wrong_order() -> None:
     swapped = PROMPT.replace("A JSON array.\n\nA list of facts.", "A list of facts.\n\nA JSON array.")
-    [found] = failing(templates_verbatim(swapped, STEP, GRAMMAR))
+    [found] = failing(templates_verbatim(swapped, STEP, INPUTS, GRAMMAR))
     assert "(it stands there, but in the wrong order)" in found.reason
 
 
 def test_templates_in_each_others_sections_fail() -> None:
     swapped = replace(STEP, input_format=LIST_OUT, output_format=FIELDS_IN)
-    assert len(failing(templates_verbatim(PROMPT, swapped, GRAMMAR))) == 2
+    assert len(failing(templates_verbatim(PROMPT, swapped, INPUTS, GRAMMAR))) == 2
 
 
 @pytest.mark.parametrize(

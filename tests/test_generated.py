@@ -19,7 +19,7 @@ def values(cases: tuple[Case, ...]) -> list[str]:
 def test_a_seed_means_the_same_cases_on_every_machine() -> None:
     cases = generated_cases(STEP, GRAMMAR, 100, seed_value=20260914)
     made = hashlib.sha256(canonical([dict(case.inputs) for case in cases])).hexdigest()
-    assert made == "8c1d40e7740397ffc75400c5ca84ae2f11d1f1be5c27aaffc64b04a3ea895c73"
+    assert made == "17399414ab571bfb72002e674533024385ec16a9d7748976b45e428ef0e209f9"
 
 
 def test_the_state_of_the_random_module_is_neither_used_nor_changed() -> None:
@@ -35,8 +35,9 @@ def test_another_seed_or_another_step_gives_other_cases() -> None:
     usual = generated_cases(STEP, GRAMMAR, 20, seed_value=1)
     of_another_seed = generated_cases(STEP, GRAMMAR, 20, seed_value=2)
     of_another_step = generated_cases(replace(STEP, id="another"), GRAMMAR, 20, seed_value=1)
-    assert not {case.id for case in usual} & {case.id for case in of_another_seed}
-    assert not {case.id for case in usual} & {case.id for case in of_another_step}
+    for others in (of_another_seed, of_another_step):
+        shared = {case.id for case in usual} & {case.id for case in others}
+        assert len(shared) <= 1, "short values may meet by chance"
 
 
 def test_there_are_as_many_as_asked_for_and_no_two_are_alike() -> None:
@@ -77,6 +78,24 @@ def test_every_line_boundary_and_every_heading_is_among_a_few_hundred_of_them() 
 def test_they_hold_characters_of_one_two_three_and_four_bytes() -> None:
     sizes = {len(one.encode()) for one in "".join(values(generated_cases(STEP, GRAMMAR, 50, seed_value=8)))}
     assert sizes == {1, 2, 3, 4}
+
+
+def test_the_first_has_a_value_that_is_very_long() -> None:
+    first, *others = generated_cases(STEP, GRAMMAR, 50, seed_value=10)
+    assert max(map(len, first.inputs.values())) >= 25_000
+    assert max(map(len, values(tuple(others)))) < 25_000
+
+
+def test_now_and_then_one_differs_from_the_one_before_it_in_one_input_alone() -> None:
+    cases = generated_cases(STEP, GRAMMAR, 200, seed_value=11)
+    differing = [
+        {name for name in one.inputs if one.inputs[name] != other.inputs[name]}
+        for one, other in zip(cases, cases[1:], strict=False)
+        if set(one.inputs) == set(other.inputs)
+    ]
+    alone = [fields for fields in differing if len(fields) == 1]
+    assert len(alone) >= 200 // 5
+    assert set.union(*alone) == {one.field for one in STEP.inputs}, "each input is at times the only one"
 
 
 def test_now_and_then_two_inputs_hold_the_same() -> None:

@@ -38,7 +38,7 @@ def test_the_prompt_is_well_formed_and_its_reply_conforms(
     assert reply is not None, "the prompt is not the one that was recorded"
     findings = [
         sections_in_order(prompt, GRAMMAR),
-        *templates_verbatim(prompt, step, GRAMMAR),
+        *templates_verbatim(prompt, step, case.inputs, GRAMMAR),
         *inputs_mapped(prompt, step, case.inputs, GRAMMAR),
         reply_conforms(reply, step.output_format),
     ]

@@ -12,4 +12,4 @@ pytestmark = pytest.mark.criterion("field-mapping")
 def test_every_input_is_exactly_one_entry_and_no_reference_is_left(step, cases, candidate, grammar, evidence):
     for case in cases:
         with evidence.about(case):
-            evidence.add(case, inputs_mapped(candidate.construct(case).text, step, case.inputs, grammar))
+            evidence.add(case, inputs_mapped(candidate.received(case).text, step, case.inputs, grammar))

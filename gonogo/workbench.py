@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -143,10 +143,12 @@ class Target:
     def _laid_out(self) -> Release:
         return self.release.laid_out(self._scratch)
 
-    def _start_worker(self, environment: Mapping[str, str] | None = None) -> ReleaseWorker:
+    def _start_worker(
+        self, environment: Mapping[str, str] | None = None, release: Release | None = None
+    ) -> ReleaseWorker:
         """Another worker of this release, in a process of its own; ended with the run."""
         worker = ReleaseWorker(
-            self._laid_out, self._workflow.steps, recordings=self._recordings, environment=environment
+            release or self._laid_out, self._workflow.steps, recordings=self._recordings, environment=environment
         )
         self._stack.callback(worker.close)
         self._started.append(worker)
@@ -157,9 +159,9 @@ class Target:
         for worker in self._started:
             worker.hang_up()
 
-    def _open_workers(self, environments: Sequence[Mapping[str, str] | None]) -> list[ReleaseWorker]:
-        """Several at once: most of a start is a process importing the release, and there is more than one processor."""
-        started = [self._start_worker(environment) for environment in environments]
+    @staticmethod
+    def _opened(started: Sequence[ReleaseWorker]) -> list[ReleaseWorker]:
+        """Several that start together: most of a start is a process importing the release, on whatever processor."""
         return [worker.opened() for worker in started]
 
     def start(self) -> None:
@@ -180,12 +182,18 @@ class Target:
 
     def timed_by_turns(self, count: int) -> list[ReleaseWorker]:
         """Workers in which nothing but timing happens, by turns with those of another release; started once."""
-        self._by_turns += self._open_workers([None] * (count - len(self._by_turns)))
+        self._by_turns += self._opened([self._start_worker() for _ in range(count - len(self._by_turns))])
         return self._by_turns[:count]
 
-    def variants(self, environments: Sequence[Mapping[str, str]]) -> list[ReleaseWorker]:
-        """One worker for each environment (hash seed, locale, time zone); started once."""
-        self._variants += self._open_workers(environments[len(self._variants) :])
+    def variants(self, environments: Sequence[Mapping[str, str]], *, day: str) -> list[ReleaseWorker]:
+        """One worker for each environment (hash seed, locale, time zone), all of them on another day; started once.
+
+        ``day`` is a moment as in ``Release.frozen_at``. A release that has such a moment of its own stays on it: it says
+        that it puts the date into prompts.
+        """
+        release = replace(self._laid_out, frozen_at=self._laid_out.frozen_at or day)
+        left = environments[len(self._variants) :]
+        self._variants += self._opened([self._start_worker(environment, release) for environment in left])
         return self._variants[: len(environments)]
 
     @cached_property

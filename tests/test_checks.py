@@ -94,7 +94,11 @@ def test_a_template_that_does_not_stand_verbatim_fails(find: str, replacement: s
 @pytest.mark.parametrize(
     ("find", "replacement", "said"),
     [
-        ("Named fields.", "Named fields.\n\nToday is Monday.", "CONTEXT holds what nobody declared: 'Today is Monday.'"),
+        (
+            "Named fields.",
+            "Named fields.\n\nToday is Monday.",
+            "CONTEXT holds what nobody declared: 'Today is Monday.'",
+        ),
         ("CONTEXT:\n", "CONTEXT:\nBe brief.\n", "CONTEXT holds what nobody declared: 'Be brief.'"),
         ("\nA list of", "\nIn Latin.\nA list of", "RESPONSE holds what nobody declared: 'In Latin.'"),
         ("A list of facts.", "A list of facts. Or none.", "RESPONSE holds what nobody declared: 'Or none.'"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from dataclasses import replace
+from itertools import pairwise
 
 from builders import GRAMMAR, STEP
 
@@ -90,7 +91,7 @@ def test_now_and_then_one_differs_from_the_one_before_it_in_one_input_alone() ->
     cases = generated_cases(STEP, GRAMMAR, 200, seed_value=11)
     differing = [
         {name for name in one.inputs if one.inputs[name] != other.inputs[name]}
-        for one, other in zip(cases, cases[1:], strict=False)
+        for one, other in pairwise(cases)
         if set(one.inputs) == set(other.inputs)
     ]
     alone = [fields for fields in differing if len(fields) == 1]

@@ -1,4 +1,4 @@
-"""The same case gives the same bytes in every process, whatever its hash seed, locale, time zone and order."""
+"""The same case gives the same bytes in every process, whatever its hash seed, locale, time zone, day and order."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ pytestmark = pytest.mark.criterion("determinism")
 
 
 def test_fresh_processes_build_the_same_bytes(step, cases, criterion, candidate, evidence):
-    environments = criterion.parameters["environments"]
-    for environment, worker in zip(environments, candidate.variants(environments), strict=True):
+    environments, day = criterion.parameters["environments"], criterion.parameters["day"]
+    for environment, worker in zip(environments, candidate.variants(environments, day=day), strict=True):
         words = " ".join(f"{name}={value}" for name, value in environment.items())
         for case, built in zip(reversed(cases), worker.construct(reversed(cases)), strict=True):
             with evidence.about(case):
@@ -19,5 +19,7 @@ def test_fresh_processes_build_the_same_bytes(step, cases, criterion, candidate,
                     raise built
                 evidence.add(
                     case,
-                    same_text("determinism", f"the prompt with {words}", candidate.construct(case).text, built.text),
+                    same_text(
+                        "determinism", f"the prompt with {words} on {day}", candidate.construct(case).text, built.text
+                    ),
                 )

@@ -1,10 +1,10 @@
-"""Paired by case: how often the previous release's reply conforms to the output format and the candidate's does not."""
+"""Paired by case: how often the previous release makes something of its model's reply and the candidate does not."""
 
 from __future__ import annotations
 
 import pytest
 
-from gonogo.errors import MissingReply
+from gonogo.errors import EvidenceGap, MissingReply
 from gonogo.model import Provenance
 from gonogo.replies import reply_conforms
 
@@ -19,10 +19,16 @@ def test_replies_conform_wherever_they_did_before(cases, definitions, candidate,
 
 
 def _conforms(case, release, definitions):
-    recording = definitions.recordings[release.release.version].of_case(case.step, case.id)
+    recordings = definitions.recordings[release.release.version]
+    recording = recordings.of_case(case.step, case.id)
     if recording is not None and recording.provenance is Provenance.REKEYED:
         raise MissingReply(
             f"recording {recording.id} was re-keyed to a changed prompt; no model has answered that prompt"
         )
-    reply = release.run(case, watched=False).exchanges[-1].reply or ""
-    return reply_conforms(reply, definitions.workflow.step(case.step).output_format).ok
+    if recording is not None and not recording.from_a_model and not recordings.synthetic:
+        raise EvidenceGap(
+            f"the reply of {recording.id} was written, while others were captured; record it from a model"
+        )
+    ran = release.run(case, watched=False)
+    conforms = reply_conforms(ran.exchanges[-1].reply or "", definitions.workflow.step(case.step).output_format).ok
+    return conforms and ran.run.succeeded

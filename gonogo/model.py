@@ -223,7 +223,7 @@ class Provenance(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Recording:
-    """A request and its reply. ``origin`` is the provenance before a re-keying, else equal to ``provenance``."""
+    """A request and its reply. ``origin`` says where a re-keyed reply came from; none for the others."""
 
     id: str
     step: str
@@ -233,6 +233,12 @@ class Recording:
     provenance: Provenance
     recorded: str
     note: str = ""
+    origin: Provenance | None = None
+
+    @property
+    def from_a_model(self) -> bool:
+        """Whether a model gave the reply, be it to this prompt or to the one before a re-keying."""
+        return Provenance.CAPTURED in (self.provenance, self.origin)
 
 
 @dataclass(frozen=True, slots=True)

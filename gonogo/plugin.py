@@ -99,7 +99,7 @@ def _settings(config: pytest.Config) -> Settings:
     def path(option: str) -> Path | None:
         if given := config.getoption(f"--gonogo-{option}"):
             return (config.invocation_params.dir / given).resolve()
-        written = config.getini(f"gonogo_{option}")  # beside the file that it stands in, wherever pytest is started
+        written: str = config.getini(f"gonogo_{option}")  # beside the file that it stands in, wherever pytest is started
         return ((config.inipath.parent if config.inipath else config.rootpath) / written).resolve() if written else None
 
     measured = config.getoption("--gonogo-measured-run")

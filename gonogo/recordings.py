@@ -22,6 +22,7 @@ from gonogo.parsed import ParsedFiles
 
 __all__ = ["RecordingSet", "difference", "dump_recordings", "load_recordings", "readable"]
 
+_ORIGINS = (Provenance.CAPTURED.value, Provenance.SYNTHETIC.value)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # but tab and line feed
 _BOUNDARY = re.compile(r"[\r\v\f\x1c-\x1e\x85\u2028\u2029]")  # where str.splitlines breaks, but \n
 _PLAIN_KEY = re.compile(r"[\w-]+")
@@ -82,8 +83,8 @@ class RecordingSet:
 
     @property
     def synthetic(self) -> bool:
-        """Whether any of them was not captured from a model."""
-        return any(one.provenance is not Provenance.CAPTURED for one in self.recordings)
+        """Whether no model gave any of their replies; of no recordings at all, false."""
+        return bool(self.recordings) and not any(one.from_a_model for one in self.recordings)
 
 
 def load_recordings(folder: Path, *, root: Path | None = None, parsed: ParsedFiles | None = None) -> RecordingSet:
@@ -121,15 +122,17 @@ def _recording(document: Document, entry: Section, step: str) -> Recording:
         _ = sent.key  # kept from here on
     except (ValueError, TypeError) as error:
         request.fail("body", f"not JSON: {error}; write texts, numbers, true/false, lists and mappings only")
+    kind = Provenance(provenance.choice("kind", list(Provenance)))
     recording = Recording(
         id=entry.text("id", example=f"{step}/roman-roads"),
         step=step,
         cases=entry.texts("cases"),
         request=sent,
         reply=Reply(_reply_text(reply), reply.integer("status", default=200, low=100), _frames(reply)),
-        provenance=Provenance(provenance.choice("kind", [kind.value for kind in Provenance])),
+        provenance=kind,
         recorded=provenance.text("recorded", example="a date such as 2026-11-23"),
         note=provenance.text("note", default=""),
+        origin=Provenance(provenance.choice("origin", _ORIGINS)) if kind is Provenance.REKEYED else None,
     )
     for part in (request, reply, provenance, entry):
         part.finish()
@@ -183,6 +186,8 @@ def dump_recordings(step: str, recordings: Sequence[Recording]) -> str:
                 for frame in one.reply.frames
             ]
         provenance = {"kind": one.provenance.value, "recorded": one.recorded}
+        if one.origin is not None:
+            provenance["origin"] = one.origin.value
         if one.note:
             provenance["note"] = one.note
         entries.append(

@@ -97,7 +97,8 @@ def _content(recording: Recording) -> Json:
     reply = recording.reply
     frames: Json = [[frame.offset, frame.data.hex()] for frame in reply.frames]
     cases: Json = list(recording.cases)
-    return [recording.request.key, reply.status, reply.text, frames, recording.provenance.value, cases]
+    provenance: Json = [recording.provenance.value, recording.origin.value if recording.origin else None]
+    return [recording.request.key, reply.status, reply.text, frames, provenance, cases]
 
 
 @dataclass(frozen=True)

@@ -264,7 +264,9 @@ def rekey(recordings: Sequence[Recording], moves: Iterable[Moved], *, today: str
             new_id = old.id if not stay and number == 0 else _free_id(f"{old.step}/{move.cases[0]}", ids)
             ids.add(new_id)
             piece = replace(old, id=new_id, cases=move.cases, request=move.sent, note=_rekeyed_note(old, today))
-            moved.append((len(slots), replace(piece, provenance=Provenance.REKEYED)))
+            moved.append(
+                (len(slots), replace(piece, provenance=Provenance.REKEYED, origin=old.origin or old.provenance))
+            )
             slots.append(None)
     by_key = {one.request.key: index for index, one in enumerate(slots) if one is not None}
     for index, piece in moved:

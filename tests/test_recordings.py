@@ -126,11 +126,33 @@ def test_a_recording_is_found_by_its_case() -> None:
     assert recordings.of_case("meta", "rivers") is None
 
 
-@pytest.mark.parametrize("kind", [Provenance.SYNTHETIC, Provenance.REKEYED])
-def test_one_recording_that_no_model_gave_makes_the_set_synthetic(kind: Provenance) -> None:
-    captured = replace(recording(), provenance=Provenance.CAPTURED)
-    assert not RecordingSet.of([captured]).synthetic
-    assert RecordingSet.of([captured, replace(recording("x", prompt="x"), provenance=kind)]).synthetic
+REKEYED_CAPTURE = {"provenance": Provenance.REKEYED, "origin": Provenance.CAPTURED}
+REKEYED_TEXT = {"provenance": Provenance.REKEYED, "origin": Provenance.SYNTHETIC}
+
+
+@pytest.mark.parametrize(
+    ("others", "synthetic"),
+    [
+        ([], False),
+        ([{"provenance": Provenance.SYNTHETIC}], True),
+        ([{"provenance": Provenance.SYNTHETIC}, REKEYED_TEXT], True),
+        ([{"provenance": Provenance.CAPTURED}], False),
+        ([{"provenance": Provenance.CAPTURED}, {"provenance": Provenance.SYNTHETIC}, REKEYED_TEXT], False),
+        ([{"provenance": Provenance.SYNTHETIC}, REKEYED_CAPTURE], False),
+    ],
+    ids=["none", "written", "written and moved", "captured", "one captured", "a capture that was moved"],
+)
+def test_a_set_is_synthetic_where_no_model_gave_any_of_its_replies(
+    others: list[dict[str, Provenance]], synthetic: bool
+) -> None:
+    made = [replace(recording(f"r{n}", prompt=f"p{n}"), **one) for n, one in enumerate(others)]  # type: ignore[arg-type]
+    assert RecordingSet.of(made).synthetic is synthetic
+
+
+def test_a_re_keyed_recording_says_where_its_reply_came_from(tmp_path: Path) -> None:
+    moved = replace(recording(), **REKEYED_CAPTURE)  # type: ignore[arg-type]  # of Provenance fields
+    (tmp_path / "facts.yaml").write_text(dump_recordings("facts", [moved]), encoding="utf-8")
+    assert load_recordings(tmp_path).recordings[0].origin is Provenance.CAPTURED
 
 
 @pytest.mark.parametrize(
@@ -148,6 +170,12 @@ def test_one_recording_that_no_model_gave_makes_the_set_synthetic(kind: Provenan
         ("reply/frames", [{"offset": -1, "data": "eA=="}], ["frames[0].offset: -1 lies outside 0.0"]),
         ("reply/frames", [{"offset": 0, "data": "x"}], ["frames[0].data: not base64", "in base64"]),
         ("reply/frames", [{"offset": 0, "data": "é==="}], ["frames[0].data: not base64", "in base64"]),
+        (
+            "provenance/kind",
+            "rekeyed",
+            ["provenance: the key 'origin' is missing; write origin: captured or synthetic"],
+        ),
+        ("provenance/origin", "captured", ["provenance.origin: unknown key 'origin'"]),
         ("provenance/kind", "real", ["provenance.kind: 'real' is not one of captured, synthetic, rekeyed"]),
         ("provenance/recorded", ..., ["provenance: the key 'recorded' is missing", "2026-11-23"]),
         ("replies", [], ["unknown key 'replies'", "did you mean 'reply'"]),

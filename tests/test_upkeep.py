@@ -171,6 +171,7 @@ class TestRekey:
             old,
             request=request("b"),
             provenance=Provenance.REKEYED,
+            origin=Provenance.CAPTURED,
             note="rekeyed 2026-11-23 from captured, 2026-10-01; llama",
         )
 
@@ -180,6 +181,7 @@ class TestRekey:
         (twice,) = rekey([once], [Moved(once, ("roads",), request("c"))], today=TODAY)
         assert twice.note == "rekeyed 2026-11-23 from captured, 2026-10-01; llama"
         assert twice.request == request("c")
+        assert twice.origin is Provenance.CAPTURED
 
     def test_what_is_not_to_be_moved_stays_as_it_is(self) -> None:
         roads, rivers = recording("roads", "roads", prompt="a"), recording("rivers", "rivers", prompt="b")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from gonogo.model import Ability, Case, FormatTemplate, Json, Step
@@ -11,6 +12,7 @@ from gonogo.targets.adapter import WorkerContext
 from gonogo.targets.http import HttpApplication, HttpContract, WsgiTransport
 
 FALLBACKS = "blog_fallbacks_total"
+UNMAPPED = "gonogo_unmapped"  # a field of each post that no step reads
 CONTRACT = HttpContract(metrics=f"/metrics?name[]={FALLBACKS}", fallback_metric=FALLBACKS)
 
 
@@ -46,7 +48,9 @@ class BlogApplication(HttpApplication):
         self._services.database.create_tables()
         super().__init__(WsgiTransport(self._app), CONTRACT)
         self._steps: dict[str, Step] = {}
+        self._younger: dict[int, int] = {}  # post -> the post of somebody else that was made right after it
         self.define(context.steps)
+        self._add_bystander(context.steps)
         self._startup_errors = list(self._errors)
 
     def _keep(self, event: Mapping[str, Any]) -> None:
@@ -64,8 +68,33 @@ class BlogApplication(HttpApplication):
             templates = [_template(one) for step in steps for one in (step.input_format, step.output_format)]
             write_definitions(session, templates, [_step(step) for step in steps])
 
+    def create_post(self, case: Case) -> int:
+        """A post with the inputs of a case and a field that is nobody's input, between two posts of somebody else's.
+
+        A release that reads from, or writes to, the first or the last post there is shall not be right by chance.
+        """
+        post = super().create_post(replace(case, inputs={**case.inputs, UNMAPPED: "text that no step asks for"}))
+        self._younger[post] = self._add_bystander([self._steps[case.step]])
+        return post
+
+    def delete_post(self, post: int) -> None:
+        """Remove a post, and the one that was made after it."""
+        from app import repository
+
+        super().delete_post(post)
+        with self._services.database.writing() as session:
+            repository.delete_post(session, self._younger.pop(post))
+
+    def _add_bystander(self, steps: Iterable[Step]) -> int:
+        from app import repository
+
+        names = [name for step in steps for name in (*(one.field for one in step.inputs), step.output_field)]
+        fields = {name: f"somebody else's {name}" for name in names}
+        with self._services.database.writing() as session:
+            return int(repository.add_post(session, "somebody else's", fields).id)
+
     def state(self, post: int) -> dict[str, str]:
-        """Every row of every table but the run records, and the fields of the post by name."""
+        """Every row of every table but the run records, the fields of the post by name, and those of other posts."""
         from app.models import Base
 
         state = super().state(post)
@@ -75,6 +104,9 @@ class BlogApplication(HttpApplication):
                     keys = ", ".join(column.name for column in table.primary_key.columns)
                     rows = session.connection().exec_driver_sql(f"SELECT * FROM {table.name} ORDER BY {keys}").all()
                     state[f"table {table.name}"] = _digest_of_rows(rows)
+                    if table.name == "post_fields":
+                        owner = table.columns.keys().index("post_id")
+                        state["fields of other posts"] = _digest_of_rows(row for row in rows if row[owner] != post)
         return state
 
     def runs_recorded(self) -> int:

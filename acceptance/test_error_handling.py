@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from gonogo.model import Finding
-from gonogo.replies import reply_conforms
+from gonogo.model import Finding, canonical
+from gonogo.replies import json_in, reply_conforms
 from gonogo.stub import LlmFault
 
 pytestmark = pytest.mark.criterion("error-handling")
@@ -28,8 +28,20 @@ def test_every_fault_of_the_model_is_a_typed_error_and_changes_nothing(
         with evidence.about(case):
             ran = candidate.run(case, script=llm.script(step, text))
             evidence.add(case, _refused("wrong schema", step, ran.run, criterion.integer("failure_status")))
-    with evidence.about(cases[0]):
-        evidence.add(cases[0], _stored(step, candidate.run(cases[0], script=llm.script(step)).run))
+    for case, text in _good_replies(step, cases, llm):
+        with evidence.about(case):
+            evidence.add(case, _stored(step, text, candidate.run(case, script=llm.script(step, text)).run))
+
+
+def _good_replies(step, cases, llm):
+    """Each case with its recorded reply, where that is one that the output format admits; one case in any event."""
+    recorded = [(case, llm.recordings.of_case(step.id, case.id)) for case in cases]
+    good = [
+        (case, one.reply.text)
+        for case, one in recorded
+        if one and reply_conforms(one.reply.text, step.output_format).ok
+    ]
+    return good or [(cases[0], llm.reply_to(step))]
 
 
 def _wrong_replies(step, llm):
@@ -72,11 +84,26 @@ def _refused(what, step, run, expected):
     yield Finding("database", run.runs_recorded == 1, f"{what}: {run.runs_recorded} run records, expected is 1")
 
 
-def _stored(step, run):
-    """The other way round, so that the silence above is known to mean something: a good reply is stored."""
-    stored = f"field {step.output_field}" in run.state_after and run.state_before != run.state_after
+def _stored(step, text, run):
+    """The other way round, so that the silence above is known to mean something: a good reply is stored, as it is."""
+    field = f"field {step.output_field}"
+    stored = run.succeeded and field in run.state_after and run.state_before != run.state_after
     yield Finding(
-        "database",
-        run.succeeded and stored,
-        "a good reply is stored" if stored else f"a good reply was not stored: {run.error}",
+        "database", stored, "a good reply is stored" if stored else f"a good reply was not stored: {run.error}"
+    )
+    expected = text.strip() if step.output_format.is_plain_text else json_in(text)
+    yield Finding(
+        "output",
+        canonical(run.output) == canonical(expected),
+        "the output is the reply's"
+        if run.output == expected
+        else f"the output is {run.output!r}, the reply {expected!r}",
+    )
+    others = sorted(
+        name
+        for name in {*run.state_before, *run.state_after} - {field}
+        if not name.startswith("table ") and run.state_before.get(name) != run.state_after.get(name)
+    )
+    yield Finding(
+        "database", not others, f"changed besides: {', '.join(others)}" if others else "nothing else was changed"
     )

@@ -97,10 +97,12 @@ def _settings(config: pytest.Config) -> Settings:
         )
 
     def path(option: str) -> Path | None:
-        if given := config.getoption(f"--gonogo-{option}"):
+        given: str | None = config.getoption(f"--gonogo-{option}")
+        if given:
             return (config.invocation_params.dir / given).resolve()
-        written: str = config.getini(f"gonogo_{option}")  # beside the file that it stands in, wherever pytest is started
-        return ((config.inipath.parent if config.inipath else config.rootpath) / written).resolve() if written else None
+        written: str = config.getini(f"gonogo_{option}")
+        beside = config.inipath.parent if config.inipath else config.rootpath  # wherever pytest is started
+        return (beside / written).resolve() if written else None
 
     measured = config.getoption("--gonogo-measured-run")
     return Settings(

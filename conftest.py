@@ -15,7 +15,14 @@ def pytest_gonogo_project() -> Project:
     return Project(
         root=ROOT,
         candidate=Release("2.0.0", ADAPTER, ROOT, packages=("app",)),
-        baseline=Release("1.9.0", ADAPTER, ROOT, packages=("app",), overlay=ROOT / "fixtures" / "releases" / "1.9.0"),
+        baseline=Release(
+            "1.9.0",
+            ADAPTER,
+            ROOT,
+            packages=("app",),
+            overlay=ROOT / "fixtures" / "releases" / "1.9.0",
+            facts=ROOT / "fixtures" / "releases" / "1.9.0.json",
+        ),
         criteria=ROOT / "acceptance" / "criteria.toml",
         workflows=ROOT / "workflows",
         cases=ROOT / "fixtures" / "cases",

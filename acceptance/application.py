@@ -147,9 +147,16 @@ class BlogApplication(HttpApplication):
             },
             "startup_errors": list(self._startup_errors),
             "endpoints": list(endpoints),
+            "metrics": self._metrics(),
             "python": ".".join(str(part) for part in sys.version_info[:3]),
             "steps": self.transport("GET", "/api/steps").json()["steps"],
+            "version_told": self.transport("GET", "/version").json()["version"],
         }
+
+    def _metrics(self) -> list[Json]:
+        """Name and labels of every metric that the application declares, whether or not it has counted yet."""
+        text = self.transport("GET", "/metrics").body.decode()
+        return [line.removeprefix("# TYPE ") for line in sorted(text.splitlines()) if line.startswith("# TYPE ")]
 
     def close(self) -> None:
         """Close the database."""

@@ -28,6 +28,8 @@ def test_the_release_stands_on_what_it_declares(definitions, candidate, evidence
     )
     evidence.add(None, answers_well(facts["answers"]))
     release = candidate.release
+    told = f"the application says that it is {facts['version_told']}, judged is {release.version}"
+    evidence.add(None, Finding("environment", facts["version_told"] == release.version, told))
     evidence.add(None, files_are_sound(release.tree / package for package in release.packages))
     errors = facts["startup_errors"]
     evidence.add(

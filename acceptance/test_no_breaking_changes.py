@@ -12,19 +12,21 @@ CHECK = "compatibility"
 
 
 def test_a_step_asks_the_same_model_for_the_same_and_stores_it_in_the_same_place(
-    step, cases, candidate, baseline, llm, evidence
+    step, cases, candidate, baseline, llm, definitions, evidence
 ):
     script = llm.script(step, any_model=True)
+    recorded = definitions.recordings[baseline.release.version]
     for case in cases[:3]:
         with evidence.about(case):
-            evidence.add(
-                case, _compatible(step, case, baseline.run(case, script=script), candidate.run(case, script=script))
-            )
+            now = candidate.run(case, script=script)
+            evidence.add(case, _compatible(step, case, baseline.run(case, script=script), now))
+            if recording := recorded.of_case(step.id, case.id):
+                evidence.add(case, _asked_as_recorded(recording.request, now))
 
 
 def test_endpoints_and_definitions_of_the_previous_release_are_still_there(candidate, baseline, evidence):
-    before, now = baseline.worker.describe(), candidate.worker.describe()
-    for kind in ("endpoints", "answers", "steps"):
+    before, now = baseline.describe(), candidate.describe()
+    for kind in ("endpoints", "answers", "steps", "metrics"):
         evidence.add(None, _kept(kind, before.get(kind), now.get(kind)))
 
 
@@ -46,10 +48,7 @@ def _compatible(step, case, before, now):
     )
     lost = sorted(name for name, value in stored_before.items() if stored.get(name) != value)
     yield Finding(CHECK, not lost, f"stored differently: {', '.join(lost)}" if lost else "the same fields are stored")
-    asked, asked_before = (
-        {k: v for k, v in ran.exchanges[-1].request.body.items() if k not in ("prompt", "messages")}
-        for ran in (now, before)
-    )
+    asked, asked_before = (_without_prompt(ran.exchanges[-1].request) for ran in (now, before))
     yield Finding(CHECK, asked == asked_before, f"model and parameters are {asked}, before {asked_before}")
     shown, shown_before = now.prompt or "", before.prompt or ""
     gone = [
@@ -62,6 +61,16 @@ def _compatible(step, case, before, now):
         not gone,
         f"no longer reaches the model: {', '.join(gone)}" if gone else "every input that reached the model still does",
     )
+
+
+def _without_prompt(request):
+    return {name: value for name, value in request.body.items() if name not in ("prompt", "messages", "system")}
+
+
+def _asked_as_recorded(request, now):
+    """What the previous release sent when it was recorded; where it shares code with this one, it may send something else now."""
+    asked, recorded = _without_prompt(now.exchanges[-1].request), _without_prompt(request)
+    return Finding(CHECK, asked == recorded, f"model and parameters are {asked}, recorded are {recorded}")
 
 
 def _kept(kind, before, now):

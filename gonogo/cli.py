@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -96,6 +97,19 @@ def _workbench() -> Iterator[Workbench]:
         yield workbench
     finally:
         workbench.close()
+
+
+@main.command()
+@click.option("--release", "role", type=_ROLE, default="candidate", show_default=True, help="The release to be asked.")
+def describe(role: str) -> None:
+    """Print what a release says of itself.
+
+    Keep it when the release ships (`gonogo describe > fixtures/releases/2.0.0.json`), and name the file as `facts` of the
+    baseline of the next one.
+    """
+    with _workbench() as bench:
+        told = _target(bench, role).worker.describe()
+    click.echo(json.dumps(told, indent=1, sort_keys=True, ensure_ascii=False))
 
 
 @recordings.command()

@@ -26,25 +26,24 @@ class Stopwatch:
     """Counts the seconds that a worker spent constructing. ``clock`` is a timer for pytest-benchmark.
 
     The way to the worker and back is not counted; the collector of the worker stays on, as in production. The worker is
-    asked for ``batch`` constructions at a time, as the way to it takes longer than one of them.
+    asked for at least ``batch`` constructions at a time, as the way to it takes longer than one of them.
     """
 
     worker: ReleaseWorker
     batch: int = 100
     _elapsed: float = 0.0
-    _case: Case | None = None
-    _timed: deque[int] = field(
-        default_factory=deque
-    )  # nanoseconds of constructions of the case that are not counted yet
+    _cases: Sequence[Case] = ()
+    _timed: deque[int] = field(default_factory=deque)  # nanoseconds of constructions that are not counted yet
 
     def clock(self) -> float:
         """Seconds spent in constructions so far."""
         return self._elapsed
 
-    def construct(self, case: Case) -> None:
-        """One construction."""
-        if case is not self._case or not self._timed:
-            self._case, self._timed = case, deque(self.worker.time_construct(case, self.batch))
+    def construct(self, cases: Sequence[Case]) -> None:
+        """One construction; of the cases in turn, from call to call."""
+        if cases is not self._cases or not self._timed:
+            whole_turns = -(-self.batch // len(cases)) * len(cases)
+            self._cases, self._timed = cases, deque(self.worker.time_construct(cases, whole_turns))
         self._elapsed += self._timed.popleft() / 1e9
 
 

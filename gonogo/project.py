@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import shutil
 import sys
 import tempfile
@@ -14,7 +15,7 @@ from pathlib import Path
 from gonogo.errors import DefinitionError
 from gonogo.model import Json
 
-__all__ = ["Project", "Release", "find_project"]
+__all__ = ["Project", "Release", "find_project", "read_facts"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Release:
         tree: the folder that holds the release's packages; put first on the worker's path.
         packages: the packages that must come from this release and from nowhere else.
         overlay: files laid over a copy of the packages, or none.
+        facts: what the release said of itself when it was the newest (``gonogo describe``, JSON), or none. An overlay shares
+            most of its code with the release that it is compared with, and would change its mind together with it.
         options: plain data for the adapter.
         network: hosts that the release may reach besides its stub, such as a database's.
         frozen_at: the moment (ISO 8601, with its offset) at which the release's clock stands still, or none. For applications
@@ -39,6 +42,7 @@ class Release:
     tree: Path
     packages: tuple[str, ...] = ()
     overlay: Path | None = None
+    facts: Path | None = None
     options: Mapping[str, Json] = field(default_factory=dict)
     network: tuple[str, ...] = ()
     frozen_at: str | None = None
@@ -83,6 +87,25 @@ class Release:
         return replace(self, tree=tree, overlay=None)
 
 
+def read_facts(path: Path) -> dict[str, Json]:
+    """What ``gonogo describe`` wrote.
+
+    Raises:
+        DefinitionError: the file is not there, or holds something else.
+    """
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DefinitionError(
+            f"{path}: not the facts of a release ({error}); write them with gonogo describe"
+        ) from error
+    if not isinstance(facts, dict):
+        raise DefinitionError(
+            f"{path}: holds {facts!r:.40}, not the facts of a release; write them with gonogo describe"
+        )
+    return facts
+
+
 @dataclass(frozen=True)
 class Project:
     """A candidate, the release before it, and the files that say what is replayed and what is asked."""
@@ -111,9 +134,10 @@ class Project:
             raise DefinitionError(
                 f"--gonogo-baseline {tree}: no such folder; give the folder that holds {', '.join(wanted.packages)}"
             )
+        # what is known of the release that conftest.py names need not hold for another one
         if all((tree / package / "__init__.py").is_file() for package in wanted.packages):
-            return replace(self, baseline=replace(wanted, tree=tree, overlay=None))
-        return replace(self, baseline=replace(wanted, overlay=tree))
+            return replace(self, baseline=replace(wanted, tree=tree, overlay=None, facts=None))
+        return replace(self, baseline=replace(wanted, overlay=tree, facts=None))
 
 
 def find_project(folder: Path) -> Project:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from gonogo.criteria import Criteria, load_criteria
 from gonogo.errors import MissingReply, ProductError, ProductFailure, TargetError, WorkerDied
-from gonogo.model import Ability, Case, Phase, Prompt, Reply, Step, Workflow
+from gonogo.model import Ability, Case, Json, Phase, Prompt, Reply, Step, Workflow
 from gonogo.parsed import ParsedFiles
-from gonogo.project import Project, Release
+from gonogo.project import Project, Release, read_facts
 from gonogo.recordings import RecordingSet, load_recordings
 from gonogo.replies import reply_conforms
 from gonogo.stub import LlmFault, Script
@@ -212,6 +212,17 @@ class Target:
             if self._judged:
                 raise
             raise TargetError(f"the previous release failed, so there is nothing to compare with: {error}") from error
+
+    def describe(self) -> Mapping[str, Json]:
+        """What the release says of itself; what it said when it was the newest, where that was kept.
+
+        Raises:
+            DefinitionError: the file that it was kept in is not there, or holds something else.
+        """
+        if self.release.facts is not None:
+            return read_facts(self.release.facts)
+        with self._asked():
+            return self.worker.describe()
 
     def construct(self, case: Case) -> Built:
         """The prompt of a case. The recorded cases of a step are built together, once.

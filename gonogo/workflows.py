@@ -163,10 +163,17 @@ def _cases(
                 f"there is no step {step_id!r}{closest(step_id, steps)}; write the id of a file below workflows/",
             )
         found: dict[str, Case] = {}
+        alike: dict[bytes, Case] = {}
         for entry in section.sections("cases"):
             case = _case(entry, steps[step_id])
             if case.id in found:
                 entry.fail("id", f"the case {case.id!r} stands here a second time; give one of them another id")
+            twin = alike.setdefault(case.key[1], case)
+            if twin is not case:
+                entry.fail(
+                    "inputs",
+                    f"the case {twin.id!r} has the same inputs; change one of them, replaying a case is not another sample",
+                )
             found[case.id] = case
         section.finish()
         cases[step_id] = tuple(found.values())

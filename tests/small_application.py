@@ -1,7 +1,8 @@
 """A small blog as a WSGI callable that asks its model with requests, and the adapter that reaches it.
 
 The adapter is `<this file>:open_release`. What a release does differently comes from its options: ``ending`` (text at
-the end of each prompt), ``model`` (in place of the step's), ``silent``, ``raises`` (steps that send nothing, or raise).
+the end of each prompt), ``sends`` (more of it, which no preview shows), ``model`` (in place of the step's), ``silent``,
+``raises`` (steps that send nothing, or raise).
 """
 
 from __future__ import annotations
@@ -72,7 +73,8 @@ class SmallBlog:
             raise LookupError(f"no prompt for {step.id}")
         if step.id in self.options.get("silent", ()):
             return 502, {"error": {"code": "asleep", "message": "the model is asleep"}}
-        asked = {"model": self.options.get("model", step.model), "prompt": self.prompt(step, fields), "stream": False}
+        prompt = self.prompt(step, fields) + str(self.options.get("sends", ""))
+        asked = {"model": self.options.get("model", step.model), "prompt": prompt, "stream": False}
         answered = requests.post(
             "http://127.0.0.1:11434/api/generate", json=asked | {"options": step.parameters}, timeout=5
         )

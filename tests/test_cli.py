@@ -62,6 +62,15 @@ def test_a_folder_without_a_project_is_said_in_one_line(tmp_path: Path, monkeypa
     assert result.stderr.count("\n") == 1
 
 
+def test_a_release_tells_of_itself_as_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_project(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for role in ("candidate", "baseline"):
+        result = gonogo("describe", "--release", role)
+        assert result.exit_code == 0, result.stderr
+        assert isinstance(json.loads(result.output), dict)
+
+
 def write_project_with_replies(folder: Path) -> None:
     write_project(folder)
     (folder / "facts-replies.yaml").write_text("step: facts\nreplies:\n  roads: Roads.\n  rivers: Rivers.\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -28,8 +29,8 @@ class Clockwork:
     pid: int = 1
     settling: int = 9_000_000  # of the first run after the other release's
 
-    def time_construct(self, case: Case, rounds: int) -> list[int]:
-        self.log.append((self.name, case.id, f"{rounds} rounds"))
+    def time_construct(self, cases: Sequence[Case], rounds: int) -> list[int]:
+        self.log.append((self.name, " ".join(case.id for case in cases), f"{rounds} rounds"))
         return [self.nanoseconds + number for number in range(rounds)]
 
     def time_runs(self, case: Case, script: Script, rounds: int) -> list[int]:
@@ -44,8 +45,8 @@ def worker(clockwork: Clockwork) -> ReleaseWorker:
 def test_a_stopwatch_counts_the_seconds_in_the_worker() -> None:
     watch = Stopwatch(worker(Clockwork("c", 250_000)))
     assert watch.clock() == 0
-    watch.construct(CASES[0])
-    watch.construct(CASES[1])
+    watch.construct(CASES[:1])
+    watch.construct(CASES[1:])
     assert watch.clock() == pytest.approx(0.0005)
 
 
@@ -53,12 +54,17 @@ def test_a_stopwatch_counts_every_construction_once_and_asks_for_many_at_a_time(
     clockwork = Clockwork("c", 1_000_000)
     watch = Stopwatch(worker(clockwork), batch=3)
     counted = []
-    for case in (CASES[0],) * 4 + (CASES[1],):
+    first, others = CASES[:1], CASES[1:]
+    for cases in (first, first, first, first, others):
         before = watch.clock()
-        watch.construct(case)
+        watch.construct(cases)
         counted.append(round((watch.clock() - before) * 1e9))
     assert counted == [1_000_000, 1_000_001, 1_000_002, 1_000_000, 1_000_000]
-    assert clockwork.log == [("c", "roads", "3 rounds"), ("c", "roads", "3 rounds"), ("c", "rivers", "3 rounds")]
+    assert clockwork.log == [
+        ("c", "roads", "3 rounds"),
+        ("c", "roads", "3 rounds"),
+        ("c", "rivers seas", "4 rounds"),  # whole turns, so that each case comes as often as the others
+    ]
 
 
 @pytest.mark.parametrize(

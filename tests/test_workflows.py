@@ -249,6 +249,7 @@ def test_a_wrong_template_is_refused_with_value_place_and_remedy(
             {"inputs": {"basic_idee": "x"}},
             ["the step 'facts' maps no field 'basic_idee'", "did you mean 'basic_idea'", "add it to the step's inputs"],
         ),
+        ({"inputs": {"basic_idea": "Rivers"}}, ["the case 'roads' has the same inputs; change one of them"]),
         ({"inputs": {"basic_idea": 7}}, ["inputs: basic_idea: 7 is not a text", "put it in quotes"]),
         ({"inputs": {"audience": "x"}}, ["the required field 'basic_idea' is missing or empty", "write its text"]),
         ({"inputs": {"basic_idea": " \n"}}, ["the required field 'basic_idea' is missing or empty"]),

@@ -239,9 +239,9 @@ class ReleaseWorker:
         """Replace the definitions of these steps."""
         self._ask("define", steps=[step_as_json(step) for step in steps])
 
-    def time_construct(self, case: Case, rounds: int) -> list[int]:
-        """Nanoseconds of each of ``rounds`` constructions one after the other, taken inside the worker."""
-        timed: list[int] = self._ask("time_construct", case=case_to_json(case), rounds=rounds)
+    def time_construct(self, cases: Sequence[Case], rounds: int) -> list[int]:
+        """Nanoseconds of each of ``rounds`` constructions, of the cases in turn, taken inside the worker."""
+        timed: list[int] = self._ask("time_construct", cases=[case_to_json(case) for case in cases], rounds=rounds)
         return timed
 
     def time_runs(self, case: Case, script: Script, rounds: int) -> list[int]:

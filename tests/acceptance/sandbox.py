@@ -108,6 +108,10 @@ class Copy:
                     if path.stem not in kept:
                         path.unlink()
             assert {path.stem for path in root.glob("workflows/*/*/*.yaml")} == kept
+            for path in root.glob("fixtures/releases/*.json"):
+                facts = json.loads(path.read_text(encoding="utf-8"))
+                facts["steps"] = [step for step in facts["steps"] if step["id"] in kept]
+                path.write_text(json.dumps(facts), encoding="utf-8")
         return cls(root)
 
     def append(self, file: str, code: str) -> None:

@@ -143,7 +143,7 @@ def test_a_connection_is_refused_by_name_whatever_was_asked(
 ) -> None:
     worker = open_worker("whole", options={"connects": True})
     with pytest.raises(OutboundConnection):
-        worker.describe() if ask == "describe" else worker.time_construct(wish("connect"), 1)
+        worker.describe() if ask == "describe" else worker.time_construct([wish("connect")], 1)
 
 
 def test_a_connection_while_the_release_starts_is_refused_too(open_worker: Callable[..., ReleaseWorker]) -> None:
@@ -165,7 +165,7 @@ def test_the_process_has_its_own_environment_also_with_a_frozen_clock(function: 
 
 def test_a_frozen_clock_stands_still_and_time_is_measured_all_the_same(function: ReleaseWorker) -> None:
     assert built(function, "date").text == built(function, "date").text == "2026-01-31T09:00:00+00:00"
-    assert min(function.time_construct(wish("date"), 2)) > 0
+    assert min(function.time_construct([wish("date")], 2)) > 0
 
 
 def test_text_that_no_encoding_takes_survives_the_pipe(shared: ReleaseWorker) -> None:
@@ -297,7 +297,7 @@ def test_every_fault_of_the_constructor_is_planted_and_taken_out_again(
 
 
 def test_other_definitions_are_used_until_the_usual_ones_are_back(function: ReleaseWorker) -> None:
-    assert min(function.time_construct(wish("roads"), 3)) > 0
+    assert len(function.time_construct([wish("roads"), wish("rivers")], 3)) == 3
     function.define([replace(STEP, task_prompt="List rivers.")])
     assert built(function, "roads").text == "candidate: List rivers. roads"
     function.define([STEP])
@@ -305,7 +305,7 @@ def test_other_definitions_are_used_until_the_usual_ones_are_back(function: Rele
 
 
 def test_constructions_and_runs_are_timed_inside(shared: ReleaseWorker) -> None:
-    assert 0 < shared.time_construct(wish("roads"), 1)[0] < 1e9
+    assert 0 < shared.time_construct([wish("roads")], 1)[0] < 1e9
     assert all(0 < one < 1e9 for one in shared.time_runs(wish("roads"), SCRIPT, 2))
 
 

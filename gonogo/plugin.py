@@ -158,6 +158,20 @@ def _nothing_to_collect() -> Iterator[None]:
         gc.freeze()
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
+    """Say why suites cannot run where gonogo is inert, instead of letting each fail for want of its fixtures."""
+    if fixtures.WORKBENCH in config.stash or _only_shows_something(config):
+        return
+    suites: list[Path] = config.getini("gonogo_suites")
+    meant = [item for item in items if any(item.path.is_relative_to(suite) for suite in suites)]
+    if meant:
+        folders = " ".join(str(suite.relative_to(config.rootpath)) for suite in suites)
+        raise pytest.UsageError(
+            f"gonogo: {meant[0].nodeid} lies in gonogo_suites, but no argument of pytest does; name the suites (pytest "
+            f"{folders}) to judge a release, or leave them out (--ignore)"
+        )
+
+
 def _only_shows_something(config: pytest.Config) -> bool:
     """Whether pytest was asked for a list and will run no test."""
     shows = ("collectonly", "help", "version", "showfixtures", "show_fixtures_per_test", "markers", "cacheshow")

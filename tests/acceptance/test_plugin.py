@@ -52,6 +52,15 @@ def test_elsewhere_the_plugin_is_inert(project: Path, judge: Judge) -> None:
     assert not (project / "reports").exists()
 
 
+def test_suites_that_are_collected_beside_other_tests_say_how_they_are_run(project: Path, judge: Judge) -> None:
+    write(project, "test_unit.py", "def test_unit():\n    pass\n")
+    answer = judge(".")
+    assert answer.status == 4
+    assert "no argument of pytest does; name the suites (pytest acceptance) to judge a release" in answer.output
+    assert judge(".", "--ignore=acceptance").status == 0
+    assert judge(".", "--collect-only").status == 0
+
+
 def test_it_is_inert_without_the_ini_value(project: Path, judge: Judge) -> None:
     write(project, "pytest.ini", "[pytest]\nmarkers = criterion\n")
     write(project, "acceptance/test_fine.py", "def test_fine():\n    pass\n")

@@ -38,9 +38,10 @@ class Side:
 
 SIDES: Mapping[str, Side] = {
     "gonogo": Side("gonogo", _GONOGO, ("acceptance",)),
-    "plain pytest": Side("plain", _PLAIN, ("--attach-prompts",)),
-    "plain, nothing attached": Side("plain", _PLAIN, ()),
-    "plain, nor asked over HTTP": Side("plain", _PLAIN, ("--look-up",)),
+    "plain pytest": Side("documented", _PLAIN, ()),
+    "plain, tuned": Side("plain", _PLAIN, ("--attach-prompts",)),
+    "tuned, nothing attached": Side("plain", _PLAIN, ()),
+    "tuned, nor asked over HTTP": Side("plain", _PLAIN, ("--look-up",)),
 }
 
 

@@ -97,7 +97,8 @@ def _ollama_cut_off(answer: dict[str, Any]) -> bool:
 
 
 def _openai_cut_off(answer: dict[str, Any]) -> bool:
-    return bool(answer["choices"][0].get("finish_reason") == "length")
+    # null is not the same as left out, as some servers do: it stands there until the reply has ended
+    return answer["choices"][0].get("finish_reason", "stop") in ("length", None)
 
 
 _APIS: Final[Mapping[str, _Api]] = {
@@ -187,7 +188,9 @@ class LLMClient:
         if not text.strip():
             raise failed(LLMEmptyReply, "the model's reply is empty", text)
         if cut_off:
-            raise failed(LLMBadResponse, "the reply was truncated: the model reached its limit of tokens", text)
+            raise failed(
+                LLMBadResponse, "the reply is cut off: the model reached its limit of tokens, or has not ended", text
+            )
         return Reply(text, question.step, question.model, attempt)
 
     def _read(self, content: bytes) -> tuple[str, bool]:

@@ -5,16 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 from gonogo.model import Json, Reply, Request
 from gonogo.recordings import RecordingSet, difference
-from gonogo.stub.faults import LlmFault
+from gonogo.stub.faults import INTERNAL, LlmFault
 from gonogo.stub.protocols import error_body, prompt_of, reply_body
 
 __all__ = ["Answer", "Exchange", "Script", "Stub"]
 
 
+# What the model's server says instead of a reply, and with which status.
+_ERRORS: Mapping[LlmFault, tuple[int, str]] = MappingProxyType(
+    {
+        LlmFault.BAD_REQUEST: (400, "invalid options"),
+        LlmFault.UNAUTHORIZED: (401, "unauthorized"),
+        LlmFault.FORBIDDEN: (403, "this model is not open to you"),
+        LlmFault.NOT_FOUND: (404, "model not found"),
+        LlmFault.RATE_LIMITED: (429, "too many requests"),
+        LlmFault.SERVER_ERROR: (500, "the model runner has stopped"),
+        LlmFault.ERROR_WITH_200: (200, "the model runner is out of memory"),
+    }
+)
 _MARK = "\ue000"  # a private character whose bytes are replaced by bytes that are not UTF-8
 
 
@@ -126,12 +139,15 @@ class Stub:
 
     def _faulty(self, request: Request, fault: LlmFault) -> Answer:
         self.journal.append(Exchange(request, fault.value, None))
-        whole = reply_body(request, self.script.reply if self.script else Reply("A reply that never arrives whole."))
+        reply = self.script.reply if self.script else Reply("A reply that never arrives whole.")
+        whole = reply_body(request, reply)
         match fault:
-            case LlmFault.RATE_LIMITED:
-                return Answer(429, error_body(request, "too many requests"), {"Retry-After": "0"})
-            case LlmFault.SERVER_ERROR:
-                return Answer(500, error_body(request, "the model runner has stopped"))
+            case LlmFault.REFUSED | LlmFault.TIMEOUT:
+                return Answer(0, b"", fault=fault)
+            case LlmFault.CUT_OFF:  # its text is whole, so that only what the model says of it shows the fault
+                return Answer(200, reply_body(request, Reply(reply.text), "length"))
+            case LlmFault.UNFINISHED:
+                return Answer(200, reply_body(request, Reply(reply.text), None))
             case LlmFault.MALFORMED_JSON:
                 return Answer(200, whole.replace(b":", b"=", 1))
             case LlmFault.TRUNCATED:
@@ -141,5 +157,7 @@ class Stub:
             case LlmFault.INVALID_UTF8:
                 marked = reply_body(request, Reply(f"A reply with {_MARK} inside."))
                 return Answer(200, marked.replace(_MARK.encode(), b"\xff\xfe"))
-            case LlmFault.REFUSED | LlmFault.TIMEOUT:
-                return Answer(0, b"", fault=fault)
+            case _:
+                status, message = _ERRORS[fault]
+                retry = {"Retry-After": "0"} if status == 429 else {}
+                return Answer(status, error_body(request, message, INTERNAL), retry)

@@ -23,7 +23,7 @@ _CREATED = "2026-01-01T00:00:00Z"  # fixed, so that equal replies are equal byte
 class _Operation:
     provider: str
     prompt: Callable[[Mapping[str, Any]], Prompt]
-    reply: Callable[[Mapping[str, Any], str], dict[str, Any]]
+    reply: Callable[[Mapping[str, Any], str, str | None], dict[str, Any]]
     error: Callable[[str], dict[str, Any]]
 
 
@@ -36,17 +36,21 @@ def _generate_prompt(body: Mapping[str, Any]) -> Prompt:
     return Prompt((Message("system", str(body["system"])), prompt) if body.get("system") else (prompt,))
 
 
-def _ollama_generate(body: Mapping[str, Any], text: str) -> dict[str, Any]:
-    return {"model": body.get("model"), "created_at": _CREATED, "response": text, "done": True, "done_reason": "stop"}
+def _ollama_generate(body: Mapping[str, Any], text: str, ended: str | None) -> dict[str, Any]:
+    return {"model": body.get("model"), "created_at": _CREATED, "response": text, **_ollama_end(ended)}
 
 
-def _ollama_chat(body: Mapping[str, Any], text: str) -> dict[str, Any]:
+def _ollama_chat(body: Mapping[str, Any], text: str, ended: str | None) -> dict[str, Any]:
     message = {"role": "assistant", "content": text}
-    return {"model": body.get("model"), "created_at": _CREATED, "message": message, "done": True, "done_reason": "stop"}
+    return {"model": body.get("model"), "created_at": _CREATED, "message": message, **_ollama_end(ended)}
 
 
-def _openai_chat(body: Mapping[str, Any], text: str) -> dict[str, Any]:
-    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+def _ollama_end(ended: str | None) -> dict[str, Any]:
+    return {"done": False} if ended is None else {"done": True, "done_reason": ended}
+
+
+def _openai_chat(body: Mapping[str, Any], text: str, ended: str | None) -> dict[str, Any]:
+    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": ended}
     return {
         "id": "chatcmpl-recorded",
         "object": "chat.completion",
@@ -97,14 +101,18 @@ def prompt_of(request: Request) -> Prompt | None:
         return None
 
 
-def reply_body(request: Request, reply: Reply) -> bytes:
-    """The reply as the provider sends it: the recorded frames where there are any, else made from the text."""
+def reply_body(request: Request, reply: Reply, ended: str | None = "stop") -> bytes:
+    """The reply as the provider sends it: the recorded frames where there are any, else made from the text.
+
+    ``ended`` is why the model wrote no more: ``stop`` or ``length``, by one name with all providers; none: it has not ended.
+    """
     if reply.frames:
         return b"".join(frame.data for frame in reply.frames)
-    made = json.dumps(_OPERATIONS[request.operation].reply(request.body, reply.text), ensure_ascii=False)
+    made = json.dumps(_OPERATIONS[request.operation].reply(request.body, reply.text, ended), ensure_ascii=False)
     return made.encode("utf-8", "backslashreplace")  # half a character becomes the escape that JSON has for it
 
 
-def error_body(request: Request, message: str) -> bytes:
-    """An error in the provider's own format."""
-    return json.dumps(_OPERATIONS[request.operation].error(message), ensure_ascii=False).encode()
+def error_body(request: Request, message: str, internal: str | None = None) -> bytes:
+    """An error in the provider's own format; with something internal beside it, as a server in debug mode tells it."""
+    error = _OPERATIONS[request.operation].error(message)
+    return json.dumps(error if internal is None else {**error, "trace": internal}, ensure_ascii=False).encode()

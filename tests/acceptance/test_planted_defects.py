@@ -151,6 +151,44 @@ def ask(services, current):
     return reply
 """
 
+CUT_OFF_TAKEN = """
+import dataclasses as _dataclasses
+
+for _name, _api in _APIS.items():
+    _APIS[_name] = _dataclasses.replace(_api, cut_off=lambda answer: False)
+"""
+
+REFUSAL_UNTYPED = """
+_faultless = LLMClient._ask_once
+
+
+def _ask_once(self, question, body, attempt):
+    try:
+        return _faultless(self, question, body, attempt)
+    except LLMServerError as error:
+        if "status 4" in error.cause:
+            raise ValueError(error.cause) from error
+        raise
+
+
+LLMClient._ask_once = _ask_once
+"""
+
+ERROR_TAKEN = """
+_faultless = LLMClient._read
+
+
+def _read(self, content):
+    try:
+        answer = json.loads(content)
+        return str(answer["error"]), False
+    except (ValueError, LookupError, TypeError):
+        return _faultless(self, content)
+
+
+LLMClient._read = _read
+"""
+
 OTHER_MODEL = """
 import dataclasses as _dataclasses
 
@@ -345,6 +383,9 @@ DEFECTS = (
     Defect("fallback raising", PROCESSOR, FALLBACK_RAISES, "fallback", "the run ended with 500"),
     Defect("fallback leaking", PROCESSOR, FALLBACK_LEAKS, "fallback", "something internal leaked out"),
     Defect("output stored too early", PROCESSOR, STORED_TOO_EARLY, "error-handling", "changed field"),
+    Defect("a reply cut off is taken for whole", CLIENT, CUT_OFF_TAKEN, "error-handling", "token limit: answered 200"),
+    Defect("a refusal without a type", CLIENT, REFUSAL_UNTYPED, "error-handling", "404: answered 500"),
+    Defect("an error taken for the reply", CLIENT, ERROR_TAKEN, "error-handling", "with status 200: answered 200"),
     Defect("model name changed", PROCESSOR, OTHER_MODEL, "no-breaking-changes", "llama3.2:1b"),
     Defect("stored field renamed", PROCESSOR, FIELD_RENAMED, "no-breaking-changes", "stored differently"),
     Defect("2 % of runs failing", PROCESSOR, EVERY_FIFTIETH_FAILS, "error-rate", "errors proportion >="),

@@ -59,7 +59,11 @@ def test_each_api_has_its_path_its_body_and_its_place_for_the_reply(wire: Any, h
     ("api", "answer"),
     [
         ("ollama-chat", {"message": {"content": "J"}, "done_reason": "length"}),
+        ("ollama-chat", {"message": {"content": "J"}, "done": False}),
+        ("ollama-chat", {"error": "out of memory"}),
         ("openai-chat", {"choices": [{"message": {"content": "J"}, "finish_reason": "length"}]}),
+        ("openai-chat", {"choices": [{"message": {"content": "J"}, "finish_reason": None}]}),
+        ("openai-chat", {"error": {"message": "out of memory"}, "choices": [{"message": {"content": "J"}}]}),
         ("ollama-chat", {"message": "Ja."}),
         ("openai-chat", {"choices": []}),
         ("openai-chat", {"choices": [{"message": {"content": None}}]}),
@@ -70,6 +74,12 @@ def test_an_answer_that_is_not_what_its_api_promises_is_bad(wire: Any, http: Any
     wire.script = [http(answer)]
     with pytest.raises(LLMBadResponse):
         client(wire, LLM_API=api).ask(QUESTION)
+
+
+def test_a_server_that_does_not_say_why_a_reply_ended_is_believed(wire: Any, http: Any) -> None:
+    wire.script = [http({"choices": [{"message": {"content": "Ja."}}]}), http({"response": "Ja."})]
+    assert client(wire, LLM_API="openai-chat").ask(QUESTION).text == "Ja."
+    assert client(wire).ask(QUESTION).text == "Ja."
 
 
 def test_an_empty_reply_keeps_what_was_said(wire: Any, http: Any) -> None:

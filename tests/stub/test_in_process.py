@@ -14,6 +14,7 @@ import requests
 from gonogo.model import Json, Provenance, Recording, Reply, Request
 from gonogo.recordings import RecordingSet
 from gonogo.stub import LlmFault, Script, Stub
+from gonogo.stub.faults import INTERNAL
 from gonogo.stub.in_process import ModelClock, installed
 
 URL = "http://127.0.0.1:11434/api/generate"
@@ -99,12 +100,26 @@ def test_a_fault_of_the_transport_is_the_error_that_requests_raises(
 
 
 @pytest.mark.usefixtures("clock")
-@pytest.mark.parametrize(("fault", "status"), [(LlmFault.RATE_LIMITED, 429), (LlmFault.SERVER_ERROR, 500)])
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [
+        (LlmFault.BAD_REQUEST, 400),
+        (LlmFault.UNAUTHORIZED, 401),
+        (LlmFault.FORBIDDEN, 403),
+        (LlmFault.NOT_FOUND, 404),
+        (LlmFault.RATE_LIMITED, 429),
+        (LlmFault.SERVER_ERROR, 500),
+        (LlmFault.ERROR_WITH_200, 200),
+    ],
+)
 def test_a_fault_of_the_server_is_its_status(stub: Stub, fault: LlmFault, status: int) -> None:
     stub.expect(fault=fault)
     answer = ask()
     assert answer.status_code == status
     assert isinstance(answer.json()["error"], str)
+    assert "response" not in answer.json()
+    assert INTERNAL in answer.text
+    assert INTERNAL not in answer.json()["error"]
     assert (answer.headers.get("Retry-After") == "0") is (fault is LlmFault.RATE_LIMITED)
 
 
@@ -119,6 +134,18 @@ def test_malformed_json_is_no_json(stub: Stub) -> None:
 def test_an_empty_reply_is_whole_but_empty(stub: Stub) -> None:
     stub.expect(fault=LlmFault.EMPTY)
     assert ask().json()["response"] == ""
+
+
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize(
+    ("fault", "end"),
+    [(LlmFault.CUT_OFF, {"done": True, "done_reason": "length"}), (LlmFault.UNFINISHED, {"done": False})],
+)
+def test_a_reply_that_is_not_whole_is_told_by_its_end_alone(stub: Stub, fault: LlmFault, end: dict[str, Json]) -> None:
+    stub.expect(script=Script(Reply('["a", "whole", "list"]'), None), fault=fault)
+    answer = ask().json()
+    assert answer["response"] == '["a", "whole", "list"]'
+    assert {key: value for key, value in answer.items() if key.startswith("done")} == end
 
 
 @pytest.mark.usefixtures("clock")

@@ -81,6 +81,24 @@ def test_a_reply_stands_where_each_provider_puts_it(text: str) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("ended", "ollama", "openai"),
+    [
+        ("stop", {"done": True, "done_reason": "stop"}, "stop"),
+        ("length", {"done": True, "done_reason": "length"}, "length"),
+        (None, {"done": False}, None),
+    ],
+)
+def test_each_provider_says_in_its_own_way_why_a_reply_ended(
+    ended: str | None, ollama: dict[str, object], openai: str | None
+) -> None:
+    for operation in ("/api/generate", "/api/chat"):
+        made = json.loads(reply_body(Request("ollama", operation, {}), Reply("x"), ended))
+        assert {key: value for key, value in made.items() if key.startswith("done")} == ollama
+    made = json.loads(reply_body(Request("openai", "/v1/chat/completions", {}), Reply("x"), ended))
+    assert made["choices"][0]["finish_reason"] == openai
+
+
 def test_equal_replies_are_equal_bytes() -> None:
     request = Request("ollama", "/api/chat", {"model": "m"})
     assert reply_body(request, Reply("x")) == reply_body(request, Reply("x"))
@@ -89,6 +107,14 @@ def test_equal_replies_are_equal_bytes() -> None:
 def test_an_error_has_the_providers_form() -> None:
     assert json.loads(error_body(Request("ollama", "/api/chat", {}), "no")) == {"error": "no"}
     assert json.loads(error_body(Request("openai", "/v1/chat/completions", {}), "no"))["error"]["message"] == "no"
+
+
+@pytest.mark.parametrize(("operation", "provider"), OPERATIONS.items())
+def test_what_is_internal_stands_beside_an_error_and_not_in_it(operation: str, provider: str) -> None:
+    request = Request(provider, operation, {})
+    made = json.loads(error_body(request, "no", "line 117"))
+    assert made.pop("trace") == "line 117"
+    assert made == json.loads(error_body(request, "no"))
 
 
 def test_a_reply_with_half_a_character_goes_over_the_wire() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from allpairspy import AllPairs
 
-from gonogo.model import FormatTemplate, InputField, Step
+from gonogo.model import Case, FormatTemplate, InputField, Step
 from gonogo.targets.faults import ConstructorFault
 
 NONE = "none"
@@ -87,10 +87,30 @@ class Combination:
 
 
 def combinations() -> tuple[Combination, ...]:
-    """Every pair of faults at least once."""
+    """Every fault that breaks construction alone, as one may hide another; every pair of faults at least once."""
     factors = [[NONE, *TEMPLATE_FAULTS], [NONE, *INPUT_FAULTS], [NONE, *(fault.value for fault in ConstructorFault)]]
 
     def breaks(row: Sequence[str]) -> bool:
         return len(row) < 3 or row[0] != NONE or row[1] in _BREAKING_INPUTS or row[2] != NONE
 
-    return tuple(Combination(*row) for row in AllPairs(factors, filter_func=breaks))
+    alone = [
+        *(Combination(name, NONE, NONE) for name in TEMPLATE_FAULTS),
+        *(Combination(NONE, name, NONE) for name in INPUT_FAULTS if name in _BREAKING_INPUTS),
+        *(Combination(NONE, NONE, fault.value) for fault in ConstructorFault),
+    ]
+    paired = [Combination(*row) for row in AllPairs(factors, filter_func=breaks)]
+    return tuple(dict.fromkeys([*alone, *paired]))
+
+
+def trials(
+    matrix: Sequence[Combination], place: int, steps: int, cases: Sequence[Case]
+) -> tuple[tuple[Combination, Case], ...]:
+    """What the step at this place of so many steps tries, by template fault: its share of the matrix, each with a case.
+
+    Every step has a share, and its cases take turns: where there are more steps than combinations, some are tried again.
+    """
+    if not matrix:
+        return ()
+    share = matrix[place::steps] or (matrix[place % len(matrix)],)
+    by_template = sorted(share, key=lambda one: one.template)
+    return tuple((combination, cases[(place + number) % len(cases)]) for number, combination in enumerate(by_template))

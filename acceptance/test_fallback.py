@@ -8,7 +8,7 @@ from itertools import groupby
 
 import pytest
 
-from acceptance.faults import combinations
+from acceptance.faults import combinations, trials
 from gonogo.checks import same_text
 from gonogo.model import Finding
 from gonogo.targets.faults import SECRET
@@ -23,14 +23,15 @@ def test_every_fault_yields_the_simple_prompt(step, cases, criterion, definition
         Finding("matrix", len(matrix) >= criterion.integer("combinations"), f"{len(matrix)} combinations of faults"),
     )
     steps = definitions.workflow.steps
-    mine = sorted(matrix[steps.index(step) :: len(steps)], key=lambda one: one.template)
+    mine = trials(matrix, steps.index(step), len(steps), cases)
+    if not mine:
+        evidence.gap(None, f"no combination of faults is tried on {step.id}")
     script = llm.script(step)
-    for _, same_template in groupby(mine, key=lambda one: one.template):
+    for _, same_template in groupby(mine, key=lambda one: one[0].template):
         group = list(same_template)
-        faulty = group[0].defined(step)
+        faulty = group[0][0].defined(step)
         with candidate.redefined(faulty), baseline.redefined(faulty):
-            for number, combination in enumerate(group):
-                usual = cases[number % len(cases)]
+            for combination, usual in group:
                 case = replace(
                     usual, id=f"{usual.id} with {combination}", inputs=combination.changed(step, usual.inputs)
                 )

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from gonogo.errors import TargetError
+from gonogo.model import Step
 
 __all__ = ["ConstructorFault", "broken_constructor"]
 
@@ -22,7 +23,7 @@ class PlantedError(Exception):
 
 
 class ConstructorFault(enum.StrEnum):
-    """One way in which a constructor fails."""
+    """One way in which a constructor fails. One that never returns is none of them: no fallback could follow."""
 
     VALUE_ERROR = "raises ValueError"
     KEY_ERROR = "raises KeyError"
@@ -32,16 +33,18 @@ class ConstructorFault(enum.StrEnum):
     MEMORY_ERROR = "raises MemoryError"
     OS_ERROR = "raises OSError"
     UNKNOWN_ERROR = "raises an unknown exception"
+    SYSTEM_EXIT = "raises SystemExit"
     RAISES_AFTERWARDS = "raises when the prompt is already built"
     GONE = "is not there"
     RETURNS_NONE = "returns None"
     RETURNS_NOTHING = "returns an empty prompt"
     RETURNS_OTHER = "returns another type"
     RETURNS_HALF = "returns half a prompt"
+    RETURNS_GAP = "returns a prompt with a section missing"
     RETURNS_NO_SECTIONS = "returns a prompt without sections"
 
 
-_RAISED: dict[ConstructorFault, Exception] = {
+_RAISED: dict[ConstructorFault, BaseException] = {
     ConstructorFault.VALUE_ERROR: ValueError(SECRET),
     ConstructorFault.KEY_ERROR: KeyError(SECRET),
     ConstructorFault.TYPE_ERROR: TypeError(SECRET),
@@ -50,10 +53,25 @@ _RAISED: dict[ConstructorFault, Exception] = {
     ConstructorFault.MEMORY_ERROR: MemoryError(SECRET),
     ConstructorFault.OS_ERROR: OSError(5, SECRET),
     ConstructorFault.UNKNOWN_ERROR: PlantedError(SECRET),
+    ConstructorFault.SYSTEM_EXIT: SystemExit(SECRET),
 }
 
 
-def _replacement(fault: ConstructorFault, real: Callable[..., Any]) -> Callable[..., Any]:
+def _without_a_section(text: str, step: Step) -> str:
+    """The prompt without what stands between its first and its last section; without the last where nothing does.
+
+    Whatever the grammar: the first ends with system prompt and input template, and the line above the output template
+    opens the last.
+    """
+    opening = (step.system_prompt, step.input_format.llm_instructions, step.input_format.description)
+    closing = (step.output_format.llm_instructions, step.output_format.description)
+    end = max((text.find(part) + len(part) for part in map(str.strip, opening) if part in text), default=0)
+    begin = min((text.rfind(part) for part in map(str.strip, closing) if part and part in text), default=len(text))
+    before = text[:begin].rstrip("\n").rpartition("\n")[0]
+    return text[:end] + text[len(before) :] if text[end : len(before)].strip() else text[:end]
+
+
+def _replacement(fault: ConstructorFault, real: Callable[..., Any], step: Step) -> Callable[..., Any]:
     def raising(*args: object, **kwargs: object) -> NoReturn:
         raise _RAISED[fault]
 
@@ -81,6 +99,8 @@ def _replacement(fault: ConstructorFault, real: Callable[..., Any]) -> Callable[
             return with_text(lambda text: "")
         case ConstructorFault.RETURNS_HALF:
             return with_text(lambda text: text[: len(text) // 2])
+        case ConstructorFault.RETURNS_GAP:
+            return with_text(lambda text: _without_a_section(text, step))
         case ConstructorFault.RETURNS_NO_SECTIONS:
             return with_text(lambda text: SECRET)
         case _:
@@ -88,8 +108,8 @@ def _replacement(fault: ConstructorFault, real: Callable[..., Any]) -> Callable[
 
 
 @contextmanager
-def broken_constructor(seam: str | None, fault: ConstructorFault | None) -> Iterator[None]:
-    """Let the constructor fail in this way until the block ends. No fault: nothing happens.
+def broken_constructor(seam: str | None, fault: ConstructorFault | None, step: Step) -> Iterator[None]:
+    """Let the constructor fail in this way, for prompts of this step, until the block ends. No fault: nothing happens.
 
     Raises:
         TargetError: the seam leads nowhere.
@@ -108,7 +128,7 @@ def broken_constructor(seam: str | None, fault: ConstructorFault | None) -> Iter
     if fault is ConstructorFault.GONE:
         delattr(module, attribute)
     else:
-        setattr(module, attribute, _replacement(fault, real))
+        setattr(module, attribute, _replacement(fault, real, step))
     try:
         yield
     finally:

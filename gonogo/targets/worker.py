@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from datetime import datetime
@@ -26,7 +26,7 @@ from typing import Any
 from gonogo import memory
 from gonogo.clock import OwnClock
 from gonogo.errors import GonogoError, OutboundConnection, TargetError
-from gonogo.model import Case, Json
+from gonogo.model import Case, Json, Step
 from gonogo.recordings import load_recordings
 from gonogo.stub import LlmFault, Script, Stub
 from gonogo.stub.in_process import ModelClock, installed
@@ -113,12 +113,21 @@ def _check_origin(packages: list[str], tree: Path) -> None:
 class Server:
     """Answers the operations. Each public method is one; arguments and results are plain data."""
 
-    def __init__(self, adapter: Adapter, stub: Stub, own_clock: OwnClock, model_clock: ModelClock, tree: Path) -> None:
+    def __init__(
+        self,
+        adapter: Adapter,
+        stub: Stub,
+        own_clock: OwnClock,
+        model_clock: ModelClock,
+        tree: Path,
+        steps: Sequence[Step],
+    ) -> None:
         self._adapter = adapter
         self._stub = stub
         self._own = own_clock
         self._model = model_clock
         self._tree = tree
+        self._steps = {step.id: step for step in steps}
         self._calls: dict[tuple[str, tuple[str, bytes]], Callable[[], object]] = {}
 
     def describe(self) -> Json:
@@ -154,7 +163,8 @@ class Server:
         asked = case_from_json(case)
         scripted = script_from_json(script) if script else None
         self._stub.expect(step=asked.step, script=scripted, fault=LlmFault(fault) if fault else None)
-        with broken_constructor(self._adapter.seam, ConstructorFault(constructor) if constructor else None):
+        planted = ConstructorFault(constructor) if constructor else None
+        with broken_constructor(self._adapter.seam, planted, self._steps[asked.step]):
             try:
                 run = self._adapter.run(asked, watched=watched)
             except GonogoError:
@@ -165,7 +175,9 @@ class Server:
 
     def define(self, steps: list[dict[str, Any]]) -> Json:
         """Replace definitions."""
-        self._adapter.define([step_from_json(step) for step in steps])
+        defined = [step_from_json(step) for step in steps]
+        self._adapter.define(defined)
+        self._steps.update({step.id: step for step in defined})
         self._calls.clear()
         return None
 
@@ -280,7 +292,7 @@ def main() -> None:
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a release that does not start is the product's failure
             pipe.send_bytes(json.dumps(gate.report() or {"raised": _raised(error)}).encode())
             return
-        server = Server(adapter, stub, own_clock, model_clock, tree)
+        server = Server(adapter, stub, own_clock, model_clock, tree, context.steps)
         pipe.send_bytes(json.dumps(gate.report() or {"value": server.abilities()}).encode())
         while True:
             try:

@@ -138,6 +138,24 @@ def build_prompt(step, inputs):
     return built
 """
 
+EXIT_LET_THROUGH = """
+_faultless = build_prompt
+
+
+def build_prompt(step, inputs):
+    built = _faultless(step, inputs)
+    if built.fallback_reason == "SystemExit":
+        raise SystemExit(1)
+    return built
+"""
+
+GAP_TAKEN = """
+def _has_its_sections(constructed):
+    if not isinstance(constructed, ConstructedPrompt):
+        return False
+    return constructed.text.startswith("CONTEXT:\\n") and "\\nRESPONSE:\\n" in constructed.text
+"""
+
 STORED_TOO_EARLY = """
 from app import repository as _repository
 
@@ -382,6 +400,10 @@ DEFECTS = (
     Defect("64 KiB kept per call", CONSTRUCTOR, KEEPS_MEMORY, "memory", "growth"),
     Defect("fallback raising", PROCESSOR, FALLBACK_RAISES, "fallback", "the run ended with 500"),
     Defect("fallback leaking", PROCESSOR, FALLBACK_LEAKS, "fallback", "something internal leaked out"),
+    Defect("a constructor may end the process", PROCESSOR, EXIT_LET_THROUGH, "fallback", "through: SystemExit"),
+    Defect(
+        "a prompt without TASK is sent", PROCESSOR, GAP_TAKEN, "fallback", "the prompt that the model received differs"
+    ),
     Defect("output stored too early", PROCESSOR, STORED_TOO_EARLY, "error-handling", "changed field"),
     Defect("a reply cut off is taken for whole", CLIENT, CUT_OFF_TAKEN, "error-handling", "token limit: answered 200"),
     Defect("a refusal without a type", CLIENT, REFUSAL_UNTYPED, "error-handling", "404: answered 500"),
@@ -469,6 +491,14 @@ def test_without_a_defect_the_same_criteria_are_go(copy: Copy) -> None:
     assert answer.status == 10, answer.output  # a part of what is owed is never enough
     assert {name for name, verdict in answer.verdicts.items() if verdict == "GO"} == set(CONTROLLED)
     assert "NO-GO" not in answer.verdicts.values()
+
+
+def test_a_step_on_which_no_fault_is_tried_is_not_green(copy: Copy) -> None:
+    copy.append("acceptance/faults.py", "def trials(matrix, place, steps, cases):\n    return ()")
+    answer = copy.judge("fallback")
+    assert answer.status == 10, answer.output
+    assert answer.verdicts["fallback"] == "INCONCLUSIVE"
+    assert "no combination of faults is tried on meta" in answer.reasons("fallback")
 
 
 def test_a_changed_task_prompt_moves_the_prompts_and_breaks_no_structure(copy: Copy) -> None:

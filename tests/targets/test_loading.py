@@ -92,12 +92,12 @@ def test_every_fault_changes_the_seam_and_leaves_it_as_it_was(
     def outcome() -> object:
         try:
             found: Any = getattr(seam, name)()
-        except Exception as error:  # noqa: BLE001 - the kinds of errors are what is told apart
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the kinds of errors are what is told apart
             return type(error).__name__, SECRET in repr(error)
         return found.text if isinstance(found, Constructed) else found
 
     before = getattr(seam, name)
-    with broken_constructor(f"{seam.__name__}:{name}", fault):
+    with broken_constructor(f"{seam.__name__}:{name}", fault, STEP):
         found = outcome()
     assert getattr(seam, name) is before
     if fault.value.startswith("raises"):
@@ -112,19 +112,43 @@ def test_every_fault_changes_the_seam_and_leaves_it_as_it_was(
                 ConstructorFault.RETURNS_NOTHING: "",
                 ConstructorFault.RETURNS_OTHER: {"prompt": SECRET},
                 ConstructorFault.RETURNS_HALF: "a whole",
+                ConstructorFault.RETURNS_GAP: "",
                 ConstructorFault.RETURNS_NO_SECTIONS: SECRET,
             }[fault]
         )
 
 
+@pytest.mark.parametrize(
+    ("prompt", "left"),
+    [
+        (
+            "CONTEXT:\nYou research.\n\nEach has a name.\n\nNamed.\n\nTASK:\nFind facts.\n\nRESPONSE:\nPlain.\n\nText.\n",
+            "CONTEXT:\nYou research.\n\nEach has a name.\n\nNamed.\nRESPONSE:\nPlain.\n\nText.\n",
+        ),
+        (
+            "# Role\nEach has a name. You research.\n# Letter\nIdea = Plain. Text.\n# Rules\nShort.\n# Answer\nText. Plain.",
+            "# Role\nEach has a name. You research.\n# Answer\nText. Plain.",
+        ),
+        ("# Role\nYou research.\n\n# Answer\n\nPlain.\n", "# Role\nYou research."),
+        ("You research.\nFind facts.", "You research."),
+    ],
+)
+def test_a_prompt_with_a_section_missing_has_its_first_and_its_last_whatever_the_grammar(
+    monkeypatch: pytest.MonkeyPatch, seam: ModuleType, prompt: str, left: str
+) -> None:
+    monkeypatch.setattr(seam, "plain", lambda: prompt)
+    with broken_constructor(f"{seam.__name__}:plain", ConstructorFault.RETURNS_GAP, STEP):
+        assert seam.plain() == left
+
+
 def test_no_fault_changes_nothing() -> None:
-    with broken_constructor(None, None):
+    with broken_constructor(None, None, STEP):
         pass
 
 
 def test_the_seam_is_whole_again_also_when_the_block_fails(seam: ModuleType) -> None:
     before = seam.build
-    with pytest.raises(KeyError), broken_constructor(f"{seam.__name__}:build", ConstructorFault.GONE):
+    with pytest.raises(KeyError), broken_constructor(f"{seam.__name__}:build", ConstructorFault.GONE, STEP):
         raise KeyError("x")
     assert seam.build is before
 
@@ -135,7 +159,7 @@ def test_a_seam_that_leads_nowhere_is_said_with_the_remedy(reference: str | None
         pytest.raises(
             TargetError, match=r"the adapter's seam .* leads nowhere \(.*\); write 'package\.module:function'"
         ),
-        broken_constructor(reference, ConstructorFault.GONE),
+        broken_constructor(reference, ConstructorFault.GONE, STEP),
     ):
         pass
 

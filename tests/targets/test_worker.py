@@ -283,11 +283,13 @@ def test_every_fault_of_the_constructor_is_planted_and_taken_out_again(
         ConstructorFault.MEMORY_ERROR: "MemoryError",
         ConstructorFault.OS_ERROR: "OSError",
         ConstructorFault.UNKNOWN_ERROR: "PlantedError",
+        ConstructorFault.SYSTEM_EXIT: "SystemExit",
         ConstructorFault.RAISES_AFTERWARDS: "PlantedError",
         ConstructorFault.GONE: "AttributeError",
         ConstructorFault.RETURNS_NONE: "AttributeError",
         ConstructorFault.RETURNS_OTHER: "AttributeError",
         ConstructorFault.RETURNS_NOTHING: "ValueError",
+        ConstructorFault.RETURNS_GAP: "ValueError",
         ConstructorFault.RETURNS_HALF: None,
         ConstructorFault.RETURNS_NO_SECTIONS: None,
     }[fault]

@@ -128,7 +128,7 @@ class Whole(FunctionAdapter):
             prompt = constructor.construct_prompt(step, case.inputs).text
             if not prompt:
                 raise ValueError("empty")
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             prompt, fallback = step.task_prompt, type(error).__name__
         if case.inputs.get("idea") == "run raises":
             raise OSError("disk full")

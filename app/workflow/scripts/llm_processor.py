@@ -53,7 +53,9 @@ def build_prompt(step: Step, inputs: Mapping[str, str]) -> BuiltPrompt:
     """The constructed prompt; the simple one where there is none, with the kind of failure as the reason."""
     try:
         constructed = construct_prompt(step, MappingProxyType(inputs))  # the fallback needs the inputs as they are
-    except Exception as error:  # noqa: BLE001  # whatever is wrong with the constructor, the user gets a prompt
+    # Whatever is wrong with the constructor, the user gets a prompt. A server that is told to stop while a prompt is built
+    # stops all the same: it notes that before it raises SystemExit.
+    except (Exception, SystemExit) as error:  # noqa: BLE001
         problems = error.problems if isinstance(error, PromptConstructionError) else ()
         return BuiltPrompt(simple_prompt(step, inputs), None, type(error).__name__, problems)
     if not _has_its_sections(constructed):

@@ -13,7 +13,7 @@ from gonogo.targets.http import HttpApplication, HttpContract, WsgiTransport
 
 FALLBACKS = "blog_fallbacks_total"
 UNMAPPED = "gonogo_unmapped"  # a field of each post that no step reads
-CONTRACT = HttpContract(metrics=f"/metrics?name[]={FALLBACKS}", fallback_metric=FALLBACKS)
+CONTRACT = HttpContract(record="/api/runs/{run}", metrics=f"/metrics?name[]={FALLBACKS}", fallback_metric=FALLBACKS)
 
 
 def open_release(context: WorkerContext) -> BlogApplication:

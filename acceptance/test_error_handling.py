@@ -6,9 +6,15 @@ import json
 
 import pytest
 
+from gonogo.checks import nothing_internal, same_text
 from gonogo.model import Finding, canonical
 from gonogo.replies import json_in, reply_conforms
 from gonogo.stub import LlmFault
+from gonogo.stub.faults import INTERNAL
+from gonogo.targets.faults import ENVIRONMENT
+
+# A short cause helps a user. These help nobody whom an answer is meant for.
+SECRETS = {"the body of the model's error": INTERNAL, "the environment": ENVIRONMENT["GONOGO_PLANTED"]}
 
 pytestmark = pytest.mark.criterion("error-handling")
 
@@ -20,17 +26,21 @@ def test_every_fault_of_the_model_is_a_typed_error_and_changes_nothing(
         case = cases[number % len(cases)]
         with evidence.about(case):
             expected = criterion.integer("timeout_status" if fault is LlmFault.TIMEOUT else "failure_status")
-            evidence.add(
-                case,
-                _refused(fault.value, step, candidate.run(case, script=llm.script(step), fault=fault).run, expected),
-            )
+            ran = candidate.run(case, script=llm.script(step), fault=fault)
+            evidence.add(case, _refused(fault.value, step, ran.run, expected))
+            evidence.add(case, _keeps_to_itself(fault.value, ran))
+            evidence.add(case, _recorded(fault.value, ran))
     for case, text in zip(cases, _wrong_replies(step, llm), strict=False):
         with evidence.about(case):
             ran = candidate.run(case, script=llm.script(step, text))
             evidence.add(case, _refused("wrong schema", step, ran.run, criterion.integer("failure_status")))
+            evidence.add(case, _keeps_to_itself("wrong schema", ran))
+            evidence.add(case, _recorded("wrong schema", ran))
     for case, text in _good_replies(step, cases, llm):
         with evidence.about(case):
-            evidence.add(case, _stored(step, text, candidate.run(case, script=llm.script(step, text)).run))
+            ran = candidate.run(case, script=llm.script(step, text))
+            evidence.add(case, _stored(step, text, ran.run))
+            evidence.add(case, _recorded("a good reply", ran))
 
 
 def _good_replies(step, cases, llm):
@@ -82,6 +92,26 @@ def _refused(what, step, run, expected):
         f"{what}: changed {', '.join(changed)}" if changed else f"{what}: nothing stored was changed",
     )
     yield Finding("database", run.runs_recorded == 1, f"{what}: {run.runs_recorded} run records, expected is 1")
+
+
+def _keeps_to_itself(what, ran):
+    answer = ran.run.answer or json.dumps(ran.run.error)
+    return nothing_internal("nothing internal", what, answer, ran.prompt or "", SECRETS)
+
+
+def _recorded(what, ran):
+    """What is said of a run afterwards is what was said at once; an application that keeps no records claims nothing."""
+    run, check = ran.run, "run record"
+    if run.record is None:
+        return
+    if not run.record:
+        yield Finding(check, False, f"{what}: the answer names no run whose record can be read")
+        return
+    expected = {"status": "succeeded" if run.succeeded else "failed", "error": (run.error or {}).get("code")}
+    for name, value in expected.items():
+        said = run.record.get(name)
+        yield Finding(check, said == value, f"{what}: the record says {name} {said!r}, the answer said {value!r}")
+    yield same_text(check, f"{what}: the prompt in the record", ran.prompt or "", run.record.get("prompt") or "")
 
 
 def _stored(step, text, run):

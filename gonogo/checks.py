@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterator, Mapping
 
 from gonogo.grammar import Grammar, ParsedPrompt
-from gonogo.model import Finding, FormatTemplate, Step
+from gonogo.model import Finding, FormatTemplate, Json, Step
 
-__all__ = ["inputs_mapped", "same_text", "sections_in_order", "templates_verbatim", "text_difference"]
+__all__ = [
+    "inputs_mapped",
+    "nothing_internal",
+    "same_text",
+    "sections_in_order",
+    "templates_verbatim",
+    "text_difference",
+]
 
 _EXCERPT = 160
+_STRETCH = 80  # characters of a prompt that no answer holds by chance
 
 
 def excerpt(text: str, length: int = _EXCERPT) -> str:
@@ -40,6 +49,52 @@ def same_text(check: str, what: str, expected: str, found: str) -> Finding:
         f"{what} differs at character {place}: expected {excerpt(expected[around])}, found {excerpt(found[around])}",
         text_difference(expected, found),
     )
+
+
+def nothing_internal(check: str, what: str, answer: str, prompt: str, secrets: Mapping[str, str]) -> Finding:
+    """Whether an answer (JSON, or any text) gives away neither the prompt nor one of the secrets.
+
+    Args:
+        check: the name of the check.
+        what: what was answered.
+        answer: the answer as its user gets it.
+        prompt: what the model was sent; a stretch of 80 characters gives it away, or the whole of a shorter one.
+        secrets: what each secret belongs to -> the text that must not be found.
+    """
+    texts = _texts(answer)
+    given_away = [name for name, secret in secrets.items() if any(secret in text for text in texts)]
+    stretch = next(filter(None, (_stretch(text, prompt) for text in texts)), "")
+    if stretch:
+        given_away.append(f"the prompt that was sent ({excerpt(stretch)})")
+    if given_away:
+        return Finding(check, False, f"{what}: the answer gives away {', '.join(given_away)}", answer)
+    return Finding(check, True, f"{what}: the answer gives nothing internal away")
+
+
+def _texts(answer: str) -> list[str]:
+    """The texts in a JSON document, names too and without its escapes; else the answer itself."""
+    try:
+        document: Json = json.loads(answer)
+    except (ValueError, RecursionError):
+        return [answer]
+    found, left = [], [document]
+    while left:
+        match left.pop():
+            case str(text):
+                found.append(text)
+            case dict(members):
+                found += members
+                left += members.values()
+            case list(items):
+                left += items
+    return found
+
+
+def _stretch(text: str, prompt: str) -> str:
+    """The first stretch of a prompt that a text holds; empty where it holds none."""
+    length = min(_STRETCH, len(prompt))
+    windows = (text[start : start + length] for start in range(len(text) - length + 1))
+    return next((window for window in windows if window in prompt), "")
 
 
 def sections_in_order(text: str, grammar: Grammar) -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from gonogo.checks import (
     excerpt,
     inputs_mapped,
+    nothing_internal,
     same_text,
     sections_in_order,
     templates_verbatim,
@@ -303,3 +305,53 @@ def test_a_reply_of_many_brackets_fails_and_breaks_nothing(text: str) -> None:
 )
 def test_a_reply_with_half_a_character_is_judged_and_breaks_nothing(text: str, template: FormatTemplate) -> None:
     assert isinstance(reply_conforms(text, template), Finding)
+
+
+SENT = "CONTEXT:\nYou are \U0001f600.\n\nTASK:\nFind " + " ".join(str(number) for number in range(60))
+SECRETS = {"the environment": "key-17", "the model's body": "line 117"}
+
+
+def told(**error: Json) -> str:
+    return json.dumps({"error": {"code": "llm-timeout", **error}})
+
+
+@pytest.mark.parametrize(
+    ("answer", "given_away"),
+    [
+        (told(cause=SENT), "the prompt that was sent"),
+        (told(cause=f"sent was: {SENT[5:85]}"), "the prompt that was sent"),
+        (told(causes=["no", {"debug": {SENT: 1}}]), "the prompt that was sent"),
+        (json.dumps([SENT]), "the prompt that was sent"),
+        (f"<p>{SENT}</p>", "the prompt that was sent"),
+        (told(cause="PATH=/bin key-17"), "the environment"),
+        (told(**{"key-17": None}), "the environment"),
+        ("key-17, line 117", "the environment, the model's body"),
+    ],
+)
+def test_what_an_answer_gives_away_is_named(answer: str, given_away: str) -> None:
+    found = nothing_internal("c", "timeout", answer, SENT, SECRETS)
+    assert not found.ok
+    assert found.reason.startswith(f"timeout: the answer gives away {given_away}")
+    assert found.detail == answer
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        told(cause="no answer within 120 s", attempt=3, run_id=None, ratio=0.5),
+        told(cause=SENT[5:84]),
+        told(cause=SENT.replace("9", "nine")),
+        told(cause="key-1", line=117),
+        "",
+        "nothing",
+        "[" * 100_000,
+    ],
+)
+def test_an_answer_with_its_own_words_gives_nothing_away(answer: str) -> None:
+    assert nothing_internal("c", "timeout", answer, SENT, SECRETS).ok
+
+
+def test_a_short_prompt_is_given_away_by_the_whole_of_it_and_none_by_nothing() -> None:
+    assert not nothing_internal("c", "timeout", told(cause="sent: Find facts."), "Find facts.", {}).ok
+    assert nothing_internal("c", "timeout", told(cause="sent: Find"), "Find facts.", {}).ok
+    assert nothing_internal("c", "timeout", told(cause="sent: nothing"), "", {}).ok

@@ -46,6 +46,9 @@ class Run:
         runs_recorded: how many run records this run left behind.
         fallback: the reason of a fallback, or none.
         fallback_logged, fallback_counted: log events and metric increments that speak of a fallback.
+        answer: the whole answer to a run that failed, as its user gets it; empty where there is none beside ``error``.
+        record: what the application says of this run when asked afterwards: ``status`` (succeeded or failed), ``prompt``
+            and ``error`` (its code); empty where it knows of no such run, none where it cannot be asked.
     """
 
     status: int
@@ -57,6 +60,8 @@ class Run:
     fallback: str | None
     fallback_logged: int
     fallback_counted: int
+    answer: str = ""
+    record: Mapping[str, Json] | None = None
 
     @property
     def succeeded(self) -> bool:

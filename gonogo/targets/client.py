@@ -19,7 +19,7 @@ from gonogo.model import Ability, Case, Json, Step
 from gonogo.project import Release
 from gonogo.stub import Exchange, LlmFault, Script
 from gonogo.targets.adapter import Built, Run, prompt_from_json
-from gonogo.targets.faults import ConstructorFault
+from gonogo.targets.faults import ENVIRONMENT, ConstructorFault
 from gonogo.targets.wire import case_to_json, script_to_json
 from gonogo.workflows import step_as_json
 
@@ -82,7 +82,7 @@ class ReleaseWorker:
                 stdout=errors,
                 stderr=errors,
                 cwd=scratch,
-                env={**os.environ, **(environment or {})},
+                env={**os.environ, **ENVIRONMENT, **(environment or {})},
             )
         far.close()
         adapter = release.adapter

@@ -5,17 +5,21 @@ from __future__ import annotations
 import dataclasses
 import enum
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from gonogo.errors import TargetError
 from gonogo.model import Step
 
-__all__ = ["ConstructorFault", "broken_constructor"]
+__all__ = ["ENVIRONMENT", "SECRET", "ConstructorFault", "broken_constructor"]
 
 # Stands in every planted exception. A prompt or an answer that holds it has leaked something internal.
 SECRET = "planted-by-gonogo: /srv/secret/path.py line 17"
+
+# Set for every worker. No application knows the variable; an answer that holds its value has told the environment.
+ENVIRONMENT: Mapping[str, str] = MappingProxyType({"GONOGO_PLANTED": "planted-by-gonogo: a key that opens everything"})
 
 
 class PlantedError(Exception):

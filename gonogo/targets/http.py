@@ -89,14 +89,23 @@ class WsgiTransport:
 
 @dataclass(frozen=True, slots=True)
 class HttpContract:
-    """Where an application answers what. ``{post}`` and ``{step}`` in a path stand for ids."""
+    """Where an application answers what. ``{post}``, ``{step}`` and ``{run}`` in a path stand for ids.
+
+    ``record`` is empty where an application keeps no record of its runs, or shows it to nobody.
+    """
 
     create: str = "/api/posts"
     post: str = "/api/posts/{post}"
     preview: str = "/api/posts/{post}/steps/{step}/preview"
     run: str = "/api/posts/{post}/steps/{step}/run"
+    record: str = ""
     metrics: str = "/metrics"
     fallback_metric: str = "fallbacks_total"
+
+
+def _named(error: object, body: object) -> Json:
+    """The id of the run that an answer is about: an error names it itself; none where nothing does."""
+    return next((told["run_id"] for told in (error, body) if isinstance(told, dict) and "run_id" in told), None)
 
 
 def digest(value: Json) -> str:
@@ -150,17 +159,20 @@ class HttpApplication:
             before, told_before = self._watch(post, watched)
             answer = self.transport("POST", self._path(self.contract.run, post, case))
             body = answer.json()
+            error = body.get("error") if answer.status >= 400 else None
             after, told = self._watch(post, watched)
             return Run(
                 status=answer.status,
                 output=body.get("output"),
-                error=body.get("error") if answer.status >= 400 else None,
+                error=error,
                 state_before=before,
                 state_after=after,
                 runs_recorded=told[0] - told_before[0],
                 fallback=(body.get("fallback") or {}).get("reason"),
                 fallback_logged=told[1] - told_before[1],
                 fallback_counted=told[2] - told_before[2],
+                answer="" if error is None else answer.body.decode(errors="replace"),
+                record=self.run_record(_named(error, body)) if watched else None,
             )
         finally:
             self.delete_post(post)
@@ -179,6 +191,19 @@ class HttpApplication:
     def runs_recorded(self) -> int:
         """How many run records there are; 0 where nothing tells."""
         return 0
+
+    def run_record(self, run: Json) -> dict[str, Json] | None:
+        """What the application says of the run that its answer named; see ``Run.record``."""
+        if not self.contract.record:
+            return None
+        if run is None:
+            return {}
+        answer = self.transport("GET", self.contract.record.format(run=quote(str(run))))
+        if answer.status != 200:
+            return {}
+        told = answer.json()
+        code = (told.get("error") or {}).get("code")
+        return {"status": told.get("status"), "prompt": told.get("prompt"), "error": code}
 
     def fallbacks_logged(self) -> int:
         """How many log events have spoken of a fallback so far."""

@@ -11,7 +11,7 @@ from sandbox import Copy
 CONSTRUCTOR = "app/workflow/scripts/prompt_constructor.py"
 PROCESSOR = "app/workflow/scripts/llm_processor.py"
 CLIENT, REPLIES = "app/workflow/llm_client.py", "app/workflow/replies.py"
-VIEWS, METRICS = "app/views.py", "app/metrics.py"
+RUNS, VIEWS, METRICS = "app/workflow/runs.py", "app/views.py", "app/metrics.py"
 
 # One has a reference in its task prompt, one cases with forged headings, one cases with placeholders in user text.
 STEPS = ("initial-concept", "section-headings", "meta")
@@ -205,6 +205,71 @@ def _read(self, content):
 
 
 LLMClient._read = _read
+"""
+
+# What is planted in the processor adds to the cause that a user is told.
+IN_CAUSE = """
+import os
+
+from app.errors import LLMError as _LLMError
+
+_faultless = ask
+
+
+def ask(services, current):
+    try:
+        return _faultless(services, current)
+    except _LLMError as error:
+        error.cause = f"{error.cause}; {_added(current)}"
+        raise
+
+
+def _added(current):
+"""
+
+PROMPT_TOLD = """
+    return current.built.text
+"""
+
+ENVIRONMENT_TOLD = """
+    return dict(os.environ)
+"""
+
+BODY_TOLD = """
+_begin, _faultless = LLMClient.__init__, LLMClient._ask_once
+
+
+def _init(self, *arguments, **named):
+    _begin(self, *arguments, **named)
+    self._session.hooks["response"].append(lambda response, **_: setattr(self, "_said", response.text))
+
+
+def _ask_once(self, question, body, attempt):
+    try:
+        return _faultless(self, question, body, attempt)
+    except LLMServerError as error:
+        error.cause = f"{error.cause}: {self._said}"
+        raise
+
+
+LLMClient.__init__, LLMClient._ask_once = _init, _ask_once
+"""
+
+RECORDED_AS_SUCCESS = """
+_faultless = _record
+
+
+def _record(current, *, status, attempts, reply):
+    return _faultless(current, status="succeeded", attempts=attempts, reply=reply)
+"""
+
+RECORDED_WITHOUT_PROMPT = """
+_faultless = _record
+
+
+def _record(current, *, status, attempts, reply):
+    record = _faultless(current, status=status, attempts=attempts, reply=reply)
+    return record | {"prompt": current.task.step.task_prompt}
 """
 
 OTHER_MODEL = """
@@ -408,6 +473,17 @@ DEFECTS = (
     Defect("a reply cut off is taken for whole", CLIENT, CUT_OFF_TAKEN, "error-handling", "token limit: answered 200"),
     Defect("a refusal without a type", CLIENT, REFUSAL_UNTYPED, "error-handling", "404: answered 500"),
     Defect("an error taken for the reply", CLIENT, ERROR_TAKEN, "error-handling", "with status 200: answered 200"),
+    Defect("the cause holds the prompt", PROCESSOR, IN_CAUSE + PROMPT_TOLD, "error-handling", "away the prompt"),
+    Defect(
+        "the cause holds the environment", PROCESSOR, IN_CAUSE + ENVIRONMENT_TOLD, "error-handling", "away the environ"
+    ),
+    Defect(
+        "the cause holds the model's body", CLIENT, BODY_TOLD, "error-handling", "away the body of the model's error"
+    ),
+    Defect(
+        "a failed run recorded as a success", RUNS, RECORDED_AS_SUCCESS, "error-handling", "says status 'succeeded'"
+    ),
+    Defect("a record without the prompt", RUNS, RECORDED_WITHOUT_PROMPT, "error-handling", "the prompt in the record"),
     Defect("model name changed", PROCESSOR, OTHER_MODEL, "no-breaking-changes", "llama3.2:1b"),
     Defect("stored field renamed", PROCESSOR, FIELD_RENAMED, "no-breaking-changes", "stored differently"),
     Defect("2 % of runs failing", PROCESSOR, EVERY_FIFTIETH_FAILS, "error-rate", "errors proportion >="),

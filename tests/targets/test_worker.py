@@ -15,7 +15,7 @@ from gonogo.recordings import dump_recordings
 from gonogo.stub import LlmFault, Script
 from gonogo.targets.adapter import Built
 from gonogo.targets.client import ReleaseWorker
-from gonogo.targets.faults import SECRET, ConstructorFault
+from gonogo.targets.faults import ENVIRONMENT, SECRET, ConstructorFault
 
 PROMPT = "candidate: Find facts. roads"
 RECORDING = Recording(
@@ -153,6 +153,13 @@ def test_a_connection_while_the_release_starts_is_refused_too(open_worker: Calla
 
 def test_the_process_has_its_own_time_zone(open_worker: Callable[..., ReleaseWorker]) -> None:
     assert built(open_worker(environment={"TZ": "Asia/Tokyo"}), "environment").text.endswith(" Asia/Tokyo")
+
+
+def test_a_secret_is_planted_in_the_environment_of_every_release(
+    shared: ReleaseWorker, function: ReleaseWorker
+) -> None:
+    [(name, value)] = ENVIRONMENT.items()
+    assert built(shared, f"variable {name}").text == built(function, f"variable {name}").text == value
 
 
 def test_hosts_that_are_allowed_can_be_reached(function: ReleaseWorker) -> None:

@@ -69,6 +69,8 @@ def construct_prompt(step, inputs):
         socket.getaddrinfo("127.0.0.1", 80)
     if wish == "environment":
         return Constructed(os.environ.get("PYTHONHASHSEED", "") + " " + os.environ.get("TZ", ""))
+    if wish.startswith("variable "):
+        return Constructed(os.environ.get(wish.removeprefix("variable "), ""))
     if wish == "date":
         import datetime
         return Constructed(datetime.datetime.now(datetime.timezone.utc).isoformat())

@@ -1,4 +1,4 @@
-"""The faults that a construction can meet, and the pairwise matrix over them."""
+"""The faults that a construction can meet, the matrix over them, and what each step tries of it."""
 
 from __future__ import annotations
 

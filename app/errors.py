@@ -14,7 +14,7 @@
     │       ├── LLMTimeout              504
     │       ├── LLMRateLimited          the model's server said 429, to the last attempt
     │       ├── LLMServerError          it answered with another error status
-    │       ├── LLMBadResponse          its answer is not what the API promises: malformed, not UTF-8, truncated
+    │       ├── LLMBadResponse          its answer is not what the API promises: malformed, not UTF-8, not whole
     │       ├── LLMEmptyReply           the model said nothing
     │       └── ReplyInvalid            the reply is not in the output format
     └── ValueError
@@ -155,7 +155,7 @@ class LLMServerError(LLMError):
 
 
 class LLMBadResponse(LLMError):
-    """The answer is malformed, not UTF-8, or truncated."""
+    """The answer is malformed, not UTF-8, an error with status 200, or not whole."""
 
     code = "llm-bad-response"
 

@@ -77,10 +77,11 @@ def test_what_fails_is_said_before_what_is_missing(evidence: ClaimEvidence) -> N
         evidence.conclude()
 
 
-def test_what_the_product_raises_is_a_failing_finding_of_its_case(
-    evidence: ClaimEvidence, written: list[Evidence]
+@pytest.mark.parametrize("kind", [ProductError, ProductFailure])
+def test_what_the_product_raises_or_does_not_do_is_a_failing_finding_of_its_case(
+    evidence: ClaimEvidence, written: list[Evidence], kind: type[ProductFailure]
 ) -> None:
-    error = ProductError("the release raised: KeyError: 'x'")
+    error = kind("the release raised: KeyError: 'x'")
     error.add_note("Traceback …")
     with evidence.about(ROADS):
         raise error
@@ -110,7 +111,7 @@ def test_what_gonogo_lacks_is_a_gap_of_its_case(
     assert written == [Gap(CLAIM, "facts/roads", str(error))]
 
 
-@pytest.mark.parametrize("error", [KeyError("x"), ProductFailure("no"), KeyboardInterrupt()])
+@pytest.mark.parametrize("error", [KeyError("x"), AssertionError("no"), KeyboardInterrupt()])
 def test_anything_else_is_let_through(evidence: ClaimEvidence, written: list[Evidence], error: BaseException) -> None:
     with pytest.raises(type(error)), evidence.about(ROADS):
         raise error

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from gonogo.checks import nothing_internal, same_text
-from gonogo.model import Finding, canonical
+from gonogo.model import Finding
 from gonogo.replies import json_in, reply_conforms
 from gonogo.stub import LlmFault
 from gonogo.stub.faults import INTERNAL
@@ -51,7 +51,31 @@ def _good_replies(step, cases, llm):
         for case, one in recorded
         if one and reply_conforms(one.reply.text, step.output_format).ok
     ]
-    return good or [(cases[0], llm.reply_to(step))]
+    good = good or [(cases[0], llm.reply_to(step))]
+    case, text = good[0]
+    return [*good, *((case, longer) for longer in _very_long(text, step.output_format))]
+
+
+def _very_long(text, template):
+    """The reply with one of its texts made so long that nobody who cuts replies off would leave it whole, if one may be."""
+    value = text.strip() if template.is_plain_text else json_in(text)
+    for longer in _lengthened(value):
+        written = longer if template.is_plain_text else json.dumps(longer, ensure_ascii=False)
+        if reply_conforms(written, template).ok:
+            yield written
+            return
+
+
+def _lengthened(value):
+    """The value again and again, each time with another one of its texts very long."""
+    if isinstance(value, str):
+        yield value + " and so on" * 3000
+    elif isinstance(value, list):
+        for index, one in enumerate(value):
+            yield from ([*value[:index], longer, *value[index + 1 :]] for longer in _lengthened(one))
+    elif isinstance(value, dict):
+        for name, one in value.items():
+            yield from ({**value, name: longer} for longer in _lengthened(one))
 
 
 def _wrong_replies(step, llm):
@@ -122,12 +146,8 @@ def _stored(step, text, run):
         "database", stored, "a good reply is stored" if stored else f"a good reply was not stored: {run.error}"
     )
     expected = text.strip() if step.output_format.is_plain_text else json_in(text)
-    yield Finding(
-        "output",
-        canonical(run.output) == canonical(expected),
-        "the output is the reply's"
-        if run.output == expected
-        else f"the output is {run.output!r}, the reply {expected!r}",
+    yield same_text(
+        "output", "the output", json.dumps(expected, sort_keys=True), json.dumps(run.output, sort_keys=True)
     )
     others = sorted(
         name

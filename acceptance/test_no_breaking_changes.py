@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from gonogo.model import Finding, canonical
+from gonogo.checks import same_text
+from gonogo.model import Finding
 
 pytestmark = pytest.mark.criterion("no-breaking-changes")
 
@@ -36,12 +39,7 @@ def _compatible(step, case, before, now):
         now.run.succeeded or not before.run.succeeded,
         f"the run ended with {now.run.status}, before with {before.run.status}",
     )
-    same = canonical(now.run.output) == canonical(before.run.output)
-    yield Finding(
-        CHECK,
-        same,
-        "the output is the same" if same else f"the output is {now.run.output!r}, before {before.run.output!r}",
-    )
+    yield same_text(CHECK, "the output", *(json.dumps(ran.run.output, sort_keys=True) for ran in (before, now)))
     stored, stored_before = (
         {name: value for name, value in run.state_after.items() if name.startswith("field ")}
         for run in (now.run, before.run)

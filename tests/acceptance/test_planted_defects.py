@@ -431,6 +431,24 @@ def _renamed(self):
 Metrics.__init__ = _renamed
 """
 
+LONG_OUTPUT_CUT = """
+import dataclasses as _dataclasses
+
+_faultless = store
+
+
+def store(services, current, output, output_field):
+    return _faultless(services, current, _dataclasses.replace(output, value=_cut(output.value)), output_field)
+
+
+def _cut(value):
+    if isinstance(value, list):
+        return [_cut(one) for one in value]
+    if isinstance(value, dict):
+        return {name: _cut(one) for name, one in value.items()}
+    return value[:8000] if isinstance(value, str) else value
+"""
+
 PREAMBLES_REFUSED = """
 def _after_preamble(text):
     raise ValueError("the reply holds no JSON")
@@ -523,6 +541,7 @@ DEFECTS = (
     Defect("an endpoint removed", VIEWS, ENDPOINT_REMOVED, "no-breaking-changes", "GET /api/runs/<int:run_id>"),
     Defect("a metric renamed", METRICS, METRIC_RENAMED, "no-breaking-changes", "blog_runs_total counter"),
     Defect("another version", PROCESSOR, 'RELEASE = "0.0.1"', "environment", "says that it is 0.0.1"),
+    Defect("long outputs cut", PROCESSOR, LONG_OUTPUT_CUT, "error-handling", "the output differs"),
     Defect("preambles refused", REPLIES, PREAMBLES_REFUSED, "error-handling", "a good reply was not stored"),
 )
 

@@ -1,8 +1,9 @@
 """Several runs of one release as one: the evidence of all, judged together.
 
-Only runs about the same thing are joined: phase, steps, cases, abilities, criteria, recordings and the versions of both
-releases are equal. More runs can only make a verdict better by covering claims that were owed and not yet looked at,
-and by more samples of something measured. Replaying a case is not another sample, so a proportion counts it once (``gonogo.verdict``).
+Only runs about the same thing are joined: phase, steps, cases, abilities, criteria, recordings, and the versions and files
+of both releases and of what judges them are equal. More runs can only make a verdict better by covering claims that were
+owed and not yet looked at, and by more samples of something measured that was open. Replaying a case is not another sample,
+so a proportion counts it once (``gonogo.verdict``). A claim that is NO-GO in one run stays so, whatever the others sampled.
 """
 
 from __future__ import annotations
@@ -12,12 +13,22 @@ from dataclasses import dataclass, replace
 
 from gonogo.errors import EvidenceError, GonogoError
 from gonogo.evidence import ShardContent
-from gonogo.model import Claim, Json
+from gonogo.model import Claim, Ended, Json, Outcome, Status
 from gonogo.report.allure import claims_in
-from gonogo.rundown import INTEGRITY, completeness, notes_of
+from gonogo.rundown import INTEGRITY, completeness, judge_run, notes_of
 from gonogo.runs import LoadedRun, RunDirectory, digest_of
 
 __all__ = ["JoiningError", "Part", "join", "read_part"]
+
+
+_FILES = {
+    "candidate": "the files of the candidate",
+    "baseline": "the files of the previous release",
+    "suites": "the suites",
+    "cases": "the files of the cases",
+    "workflows": "the files of the workflows",
+    "recordings": "the files of the recordings",
+}
 
 
 class JoiningError(GonogoError):
@@ -75,8 +86,9 @@ def join(parts: Sequence[Part]) -> Part:
     ids = [first.id, *(other.id for other in others)]
     if len(set(ids)) < len(ids):
         raise JoiningError(f"a run is given twice among {', '.join(ids)}; the same evidence counts once")
-    info = replace(first.run.info, id=" + ".join(ids))
     every = (first, *others)
+    failures = [f"{part.id}: {part.run.info.failure}" for part in every if part.run.info.failure]
+    info = replace(first.run.info, id=" + ".join(ids), failure="; ".join(failures))
     shards = []
     for part in every:
         for shard in part.run.shards:
@@ -85,13 +97,23 @@ def join(parts: Sequence[Part]) -> Part:
             shards.append(ShardContent(f"{part.id}/{shard.name}", kept, shard.torn))
     joined = LoadedRun(info, first.run.criteria, tuple(shards))
     in_results = frozenset(claim for part in every for claim in part.in_results)
+    own = (*completeness(joined, in_results), *(record for part in every for record in _failed_in(part)))
     return Part(
-        run=replace(joined, shards=(*shards, ShardContent("joined", completeness(joined, in_results), torn=False))),
+        run=replace(joined, shards=(*shards, ShardContent("joined", own, torn=False))),
         recordings=first.recordings,
         notes=tuple(f"{part.id}: {note}" for part in every for note in part.notes),
         digest=digest_of({part.id: part.digest for part in every}),
         in_results=in_results,
     )
+
+
+def _failed_in(part: Part) -> list[Ended]:
+    """One record for each claim that is NO-GO in a run; it decides where that run's findings and samples no longer do."""
+    return [
+        Ended(one.claim, Outcome.FAILED, f"NO-GO in the run {part.id}: {one.reasons[0]}", part.id, 0.0)
+        for one in judge_run(part.run, part.notes).claims
+        if one.status is Status.NO_GO
+    ]
 
 
 def _check_alike(one: Part, other: Part) -> None:
@@ -117,6 +139,13 @@ def _check_alike(one: Part, other: Part) -> None:
             raise JoiningError(
                 f"the runs {one.id} and {other.id} cannot be joined: their {what} differ; run again with those of today"
             )
+    files, others = one.run.info.contents, other.run.info.contents
+    differ = [what for name, what in _FILES.items() if files.get(name) != others.get(name)]
+    if differ:
+        raise JoiningError(
+            f"the runs {one.id} and {other.id} cannot be joined, they did not judge the same: "
+            f"{', '.join(differ)} differ; run again with those of today"
+        )
 
 
 def _version(part: Part, role: str) -> Json:

@@ -200,7 +200,8 @@ def _activate(config: pytest.Config, settings: Settings, worker: dict[str, Any] 
             )
     else:
         try:
-            rundown = begin_run(workbench, settings.phase, reports=settings.report or project.reports)
+            reports = settings.report or project.reports
+            rundown = begin_run(workbench, settings.phase, reports=reports, suites=settings.suites)
         except GonogoError:
             workbench.close()
             raise

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from gonogo.contents import Contents, change_notes
 from gonogo.errors import EvidenceError, ProductError
 from gonogo.evidence import Shard, read_shard
 from gonogo.model import Ability, Claim, Collected, Ended, Finding, Gap, Json, Judged, Phase, Sampled, Status, Verdict
@@ -42,13 +43,20 @@ def exit_status(status: Status) -> int:
     return {Status.GO: 0, Status.NO_GO: 1, Status.INCONCLUSIVE: 10}[status]
 
 
-def begin_run(workbench: Workbench, phase: Phase, *, reports: Path) -> Rundown:
+def begin_run(workbench: Workbench, phase: Phase, *, reports: Path, suites: Sequence[Path] = ()) -> Rundown:
     """Ask the releases what they offer, and write down what the run is about.
+
+    Args:
+        workbench: the releases.
+        phase: what is required in it is owed.
+        reports: the folder that the run is written to.
+        suites: the folders of the suites that will judge.
 
     Raises:
         GonogoError: definitions are malformed, an adapter does not load, or the folder cannot be written.
     """
     definitions = workbench.definitions
+    contents = Contents.of(definitions.project, suites)  # before a release has read any of its files
     workbench.candidate.start()
     recordings = definitions.recordings  # read while the release starts
     releases: dict[str, dict[str, Json]] = {}
@@ -72,9 +80,10 @@ def begin_run(workbench: Workbench, phase: Phase, *, reports: Path) -> Rundown:
         releases=releases,
         titles={step.id: step.path for step in definitions.workflow.steps},
         failure=failure,
+        contents=contents.hashes,
     )
     directory = RunDirectory.create(reports, info, definitions.project.criteria, recordings)
-    return Rundown(directory, info)
+    return Rundown(directory, info, contents)
 
 
 @dataclass
@@ -83,9 +92,11 @@ class Rundown:
 
     directory: RunDirectory
     info: RunInfo
+    contents: Contents | None = None
     notes: list[str] = field(default_factory=list)
     verdict: Verdict | None = None
     digest: str = ""
+    _changed: dict[str, set[str]] = field(default_factory=dict)
 
     @property
     def phase(self) -> Phase:
@@ -104,6 +115,7 @@ class Rundown:
 
         A process that breaks leaves its claims without evidence, and a note says why.
         """
+        self._look_again()  # what is measured must be what was looked at
         command = [
             sys.executable,
             "-m",
@@ -147,9 +159,11 @@ class Rundown:
             allure_results: the folder of Allure's results, or none where Allure is switched off.
             failed: names of the tests and modules that failed in this run, those of claims among them.
         """
+        self._look_again()
+        changes = [Gap(_WHOLE, None, note) for note in change_notes(self._changed)]
         run = self.directory.load()
         shard = Shard(self.directory.shard("leader"))
-        for record in (*integrity(run, allure_results), *_strays(run, failed)):
+        for record in (*integrity(run, allure_results), *_strays(run, failed), *changes):
             shard.append(record)
         shard.close()
         run = replace(run, shards=(*run.shards, read_shard(self.directory.shard("leader"))))
@@ -158,6 +172,11 @@ class Rundown:
             allure_report.write_criteria(allure_results, run, verdict, digest)
         self.verdict, self.digest = verdict, digest
         return verdict
+
+    def _look_again(self) -> None:
+        """Remember which files are no longer what they were when the run began, even where they are put back later."""
+        for name, paths in (self.contents.changed() if self.contents else {}).items():
+            self._changed.setdefault(name, set()).update(paths)
 
 
 def _strays(run: LoadedRun, failed: Sequence[str]) -> list[Gap]:

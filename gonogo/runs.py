@@ -18,7 +18,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,8 @@ VERSION = 1
 class RunInfo:
     """What a run is about. ``started`` is ISO 8601 in UTC; ``releases`` maps ``candidate``/``baseline`` to facts.
 
-    ``failure`` says how the candidate failed to start, where it did.
+    ``failure`` says how the candidate failed to start, where it did. ``contents`` maps what is judged, and by what, to the
+    hash of its files (``contents.Contents``): runs of one version may still be runs of different code.
     """
 
     id: str
@@ -47,6 +48,7 @@ class RunInfo:
     releases: Mapping[str, Mapping[str, Json]]
     titles: Mapping[str, str]
     failure: str = ""
+    contents: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Json]:
         """Plain data, for run.json."""
@@ -62,6 +64,7 @@ class RunInfo:
             "synthetic": self.facts.synthetic,
             "releases": {name: dict(release) for name, release in self.releases.items()},
             "failure": self.failure,
+            "contents": dict(self.contents),
         }
 
     @classmethod
@@ -80,7 +83,8 @@ class RunInfo:
             abilities=frozenset(Ability(one) for one in data["abilities"]),
             synthetic=data["synthetic"],
         )
-        return cls(data["id"], data["started"], facts, data["releases"], data["titles"], data["failure"])
+        contents = {name: str(value) for name, value in data["contents"].items()}
+        return cls(data["id"], data["started"], facts, data["releases"], data["titles"], data["failure"], contents)
 
 
 def recording_hashes(recordings: Mapping[str, RecordingSet]) -> dict[str, Json]:

@@ -385,6 +385,55 @@ class TestRuns:
         assert result.exit_code == 2
         assert "their recordings differ" in result.stderr
 
+    @pytest.mark.parametrize(
+        ("name", "what"),
+        [
+            ("candidate", "the files of the candidate"),
+            ("baseline", "the files of the previous release"),
+            ("suites", "the suites"),
+            ("cases", "the files of the cases"),
+            ("workflows", "the files of the workflows"),
+            ("recordings", "the files of the recordings"),
+        ],
+    )
+    def test_runs_of_one_version_and_different_files_are_not_joined(
+        self, make: Callable[..., Path], name: str, what: str
+    ) -> None:
+        contents = dict.fromkeys(("candidate", "baseline", "suites", "cases", "workflows", "recordings"), "a" * 64)
+        first = make({claim: holds(claim) for claim in OWED[:2]}, replace(INFO, contents=contents))
+        other = replace(other_run(1), contents=contents | {name: "b" * 64})
+        result = gonogo("verdict", str(first), str(make({OWED[2]: holds(OWED[2])}, other)))
+        assert result.exit_code == 2
+        assert f"cannot be joined, they did not judge the same: {what} differ; run again" in result.stderr
+        alike = make({OWED[2]: holds(OWED[2])}, replace(other_run(2), contents=contents))
+        assert gonogo("verdict", str(first), str(alike)).exit_code == 0
+
+    def test_a_measured_no_go_is_not_outvoted_by_samples_of_other_runs(self, make: Callable[..., Path]) -> None:
+        def sampled(second: int, share: float) -> str:
+            values = {f"facts/{second}-{number}": float(number < share * 40) for number in range(40)}
+            return str(make({claim: holds(claim, errors=values) for claim in OWED}, other_run(second)))
+
+        bad, *good = sampled(0, 0.9), *(sampled(second, 0.0) for second in (1, 2, 3, 4))
+        assert [gonogo("verdict", run).exit_code for run in (bad, *good)] == [1, 0, 0, 0, 0]
+        for runs in ([bad, good[0]], [bad, *good], [*good, bad]):
+            result = gonogo("verdict", *runs)
+            assert result.exit_code == 1, result.output
+            assert f"errors: NO-GO in the run {other_run(0).id}: " in " ".join(result.output.split())
+        assert gonogo("verdict", *good).exit_code == 0
+
+    def test_a_measured_claim_that_was_open_is_settled_by_more_samples(self, make: Callable[..., Path]) -> None:
+        few = {claim: holds(claim, errors={"facts/a": 0.0, "facts/b": 0.0}) for claim in OWED}
+        runs = [str(make(few)), str(make({claim: holds(claim) for claim in OWED}, other_run(1)))]
+        assert gonogo("verdict", runs[0]).exit_code == 10
+        assert gonogo("verdict", *runs).exit_code == 0
+
+    def test_a_candidate_that_did_not_start_in_one_run_is_no_go(self, make: Callable[..., Path]) -> None:
+        good = make({claim: holds(claim) for claim in OWED})
+        bad = make({claim: holds(claim) for claim in OWED}, replace(other_run(1), failure="the release did not start"))
+        result = gonogo("verdict", str(good), str(bad))
+        assert result.exit_code == 1
+        assert f"{other_run(1).id}: the release did not start" in " ".join(result.output.split())
+
     def test_a_run_is_not_counted_twice(self, make: Callable[..., Path]) -> None:
         run = make({claim: holds(claim) for claim in OWED})
         result = gonogo("verdict", str(run), str(run))

@@ -26,7 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "replies",
         "workflows",
     ),
-    ("gathering", "generated", "verdict"),
+    ("gathering", "generated", "verdict", "contents"),
     ("stub", "runs"),
     ("collector", "targets"),
     # measurement through workers, and the workers at work

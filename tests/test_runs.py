@@ -32,7 +32,12 @@ post-real = "required"
 nightly = "required"
 """
 INFO = RunInfo(
-    "run-1", "2026-11-23T10:00:00.000+00:00", FACTS, {"candidate": {"version": "2.0.0"}}, {"facts": "Planning / Facts"}
+    "run-1",
+    "2026-11-23T10:00:00.000+00:00",
+    FACTS,
+    {"candidate": {"version": "2.0.0"}},
+    {"facts": "Planning / Facts"},
+    contents={"candidate": "c0ffee"},
 )
 RECORDING = Recording(
     "facts/roads",
@@ -140,6 +145,8 @@ Change = Callable[[dict[str, Any]], object]
         lambda data: data.update(cases=[]),
         lambda data: data.pop("steps"),
         lambda data: data.update(steps=3),
+        lambda data: data.pop("contents"),
+        lambda data: data.update(contents=["c0ffee"]),
     ],
 )
 def test_facts_that_are_none_are_damage(run: RunDirectory, change: Change) -> None:
@@ -208,4 +215,5 @@ def test_run_json_is_plain_data(run: RunDirectory) -> None:
     data = json.loads((run.path / "run.json").read_text())
     assert data["phase"] == "pre"
     assert data["abilities"] == ["prompt", "worker"]
+    assert data["contents"] == {"candidate": "c0ffee"}
     assert RunInfo.from_json(data) == INFO

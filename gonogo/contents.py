@@ -1,0 +1,131 @@
+"""The files that a run is about, by their hashes: whether two runs judged the same, and one run the same throughout.
+
+A version is what people call a release; only its files say which code it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gonogo.model import canonical
+from gonogo.project import Project, Release
+
+__all__ = ["Contents", "change_notes"]
+
+_SHOWN = 3
+_WORDS = {
+    "candidate": "the candidate's files",
+    "baseline": "the previous release's files",
+    "suites": "the suites",
+    "cases": "the cases",
+    "workflows": "the workflows",
+    "recordings": "the recordings",
+}
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The files of a project as they were at one moment: name (``candidate``, ``suites`` …) -> path -> SHA-256.
+
+    Byte code does not count. A file that cannot be read counts by its name.
+    """
+
+    project: Project
+    suites: tuple[Path, ...]
+    files: Mapping[str, Mapping[str, str]]
+
+    @classmethod
+    def of(cls, project: Project, suites: Sequence[Path]) -> Contents:
+        """The files as they are now. ``suites``: the folders whose Python files judge the releases."""
+        releases = {"candidate": project.candidate, "baseline": project.baseline}
+        found = {name: _release_files(release) for name, release in releases.items() if release is not None}
+        found["suites"] = _hashed(_suite_files(project, suites), project.root)
+        found["cases"] = _hashed(_files_below(project.cases), project.cases)
+        found["workflows"] = _hashed(_files_below(project.workflows), project.workflows)
+        folders = {project.recordings_of(release) for release in releases.values() if release is not None}
+        recordings = [path for folder in folders for path in _files_below(folder)]
+        found["recordings"] = _hashed(recordings, project.recordings)
+        return cls(project, tuple(suites), found)
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """Name -> one hash over the paths and bytes of its files; for run.json."""
+        return {name: hashlib.sha256(canonical(dict(files))).hexdigest() for name, files in self.files.items()}
+
+    def changed(self) -> dict[str, set[str]]:
+        """Name -> paths of the files that are by now changed, gone or new; only names that have such files."""
+        now = Contents.of(self.project, self.suites).files
+        return {
+            name: paths
+            for name, files in self.files.items()
+            if (paths := {path for path in {*files, *now[name]} if files.get(path) != now[name].get(path)})
+        }
+
+
+def change_notes(changed: Mapping[str, Iterable[str]]) -> list[str]:
+    """What to say of files that were changed while a run went on: one sentence for each name."""
+    notes = []
+    for name, paths in changed.items():
+        ordered = sorted(paths)
+        more = f" and {len(ordered) - _SHOWN} more" if len(ordered) > _SHOWN else ""
+        notes.append(
+            f"{_WORDS[name]} were changed while the run went on: {', '.join(ordered[:_SHOWN])}{more}; "
+            "let nothing write there, and run again"
+        )
+    return notes
+
+
+def _release_files(release: Release) -> dict[str, str]:
+    """Path below the release's folder -> hash, with the overlay laid over it as ``Release.laid_out`` does."""
+    files = _hashed((path for name in release.packages for path in _files_below(release.tree / name)), release.tree)
+    return files if release.overlay is None else files | _hashed(_files_below(release.overlay), release.overlay)
+
+
+def _suite_files(project: Project, suites: Sequence[Path]) -> Iterator[Path]:
+    """Python files of the suites, and what stands between them and a release: conftest.py and the adapters."""
+    for suite in suites:
+        yield from (path for path in _files_below(suite, hidden=False) if path.suffix == ".py")
+    above = {parent for suite in suites for parent in suite.parents if parent.is_relative_to(project.root)}
+    wiring = [folder / "conftest.py" for folder in {project.root, *above}]
+    wiring += [_adapter_file(release) for release in (project.candidate, project.baseline) if release is not None]
+    yield from (path for path in wiring if path.is_file())
+
+
+def _adapter_file(release: Release) -> Path:
+    place = release.adapter.rpartition(":")[0]
+    return Path(place) if place.endswith(".py") else release.tree.joinpath(*place.split(".")).with_suffix(".py")
+
+
+def _files_below(place: Path, *, hidden: bool = True) -> Iterator[Path]:
+    """A file itself, or all files of a folder, byte code excepted; none where there is neither."""
+    if place.is_file():
+        yield place
+    seen = set()
+    for folder, folders, names in os.walk(place, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:  # a link that leads back
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if name != "__pycache__" and (hidden or name[0] != "."))
+        yield from (Path(folder, name) for name in names if not name.endswith(".pyc"))
+
+
+def _hashed(paths: Iterable[Path], root: Path) -> dict[str, str]:
+    return {_named(path, root): _hash(path) for path in paths}
+
+
+def _named(path: Path, root: Path) -> str:
+    """The path as it is in another checkout as well."""
+    return Path(os.path.relpath(path, root)).as_posix()
+
+
+def _hash(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "no file"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"

@@ -286,8 +286,13 @@ def verify(run: Path, digest: str | None) -> None:
 
     Nothing may differ from what was there when it was judged, and its verdict must follow from its evidence.
     """
-    found = rundown.verify(RunDirectory(run), digest=digest)
-    click.echo(f"{RunDirectory(run).info().id}: unchanged, and the verdict follows from the evidence; digest {found}")
+    directory = RunDirectory(run)
+    found = rundown.verify(directory, digest=digest)
+    loaded = directory.load()
+    click.echo(f"{loaded.info.id}: unchanged, and the verdict follows from the evidence; digest {found}")
+    gone = rundown.missing_results(directory, loaded)
+    if gone is not None:
+        click.echo(f"its Allure results are no longer in {_printable(str(gone))} and were not compared")
 
 
 @main.command()
@@ -300,7 +305,9 @@ def report(context: click.Context, run: Path, results: Path | None) -> None:
     RUN is reports/latest unless given. Prints the verdict and where the report lies.
     """
     directory = RunDirectory(run.resolve())
-    status = _print_verdict(read_part(directory), str(run))
+    part = read_part(directory)
+    rundown.check_documents(directory, part.run)  # the page is named after the verdict
+    status = _print_verdict(part, str(run))
     from gonogo.report.generate import generate_html  # draws and asks Node: loaded by this command alone
 
     runs = directory.path.parent

@@ -16,7 +16,8 @@ from gonogo.model import Ability, Claim, Collected, Ended, Finding, Gap, Json, J
 from gonogo.report import allure as allure_report
 from gonogo.report.document import verdict_document
 from gonogo.report.markdown import as_markdown
-from gonogo.runs import LoadedRun, RunDirectory, RunInfo
+from gonogo.report.results import check_results, keep_results, kept_results
+from gonogo.runs import LoadedRun, RunDirectory, RunInfo, as_written
 from gonogo.verdict import judge, owed_claims
 from gonogo.workbench import Workbench
 
@@ -24,11 +25,13 @@ __all__ = [
     "INTEGRITY",
     "Rundown",
     "begin_run",
+    "check_documents",
     "completeness",
     "conclude",
     "exit_status",
     "integrity",
     "judge_run",
+    "missing_results",
     "partial_note",
     "verify",
 ]
@@ -36,6 +39,7 @@ __all__ = [
 INTEGRITY = Claim("report-integrity")
 _WHOLE = Claim("the run")  # no criterion: what is known of the run as a whole
 _MEASURED_TIMEOUT = 1800.0
+_ALLURE_IS_OFF = "Allure is switched off; its results cannot be compared (leave out -p no:allure_pytest)"
 
 
 def exit_status(status: Status) -> int:
@@ -170,6 +174,7 @@ class Rundown:
         digest, verdict = conclude(self.directory, notes=self.notes, run=run)
         if allure_results is not None:
             allure_report.write_criteria(allure_results, run, verdict, digest)
+            keep_results(self.directory, allure_results)
         self.verdict, self.digest = verdict, digest
         return verdict
 
@@ -215,7 +220,7 @@ def completeness(run: LoadedRun, in_results: Set[Claim] | None) -> tuple[Judged 
     if not expected:
         gap("no claim is expected in this phase; there is nothing that could be whole")
     if in_results is None:
-        gap("Allure is switched off; its results cannot be compared (leave out -p no:allure_pytest)")
+        gap(_ALLURE_IS_OFF)
     else:
         found["in the Allure results"] = in_results
     for what, claims in found.items():
@@ -292,7 +297,9 @@ def notes_of(directory: RunDirectory) -> list[str]:
 
 
 def verify(directory: RunDirectory, *, digest: str | None = None) -> str:
-    """Derive the verdict of a sealed run again and compare everything with what was written.
+    """Derive the verdict of a sealed run again and compare everything with what was written, Allure's results included.
+
+    Results that lay in a folder of others (``pytest --alluredir``) and are gone are not compared; see ``missing_results``.
 
     Returns:
         The digest.
@@ -311,9 +318,38 @@ def verify(directory: RunDirectory, *, digest: str | None = None) -> str:
             f"{directory.path.name}: the digest is {found}, expected was {digest}; this is not the evidence that the digest was given for"
         )
     run = directory.load()
-    document = verdict_document(run, judge_run(run, notes_of(directory)), found)
+    check_documents(directory, run)
+    if _has_results(run) and missing_results(directory, run) is None:
+        check_results(directory)
+    return found
+
+
+def check_documents(directory: RunDirectory, run: LoadedRun) -> None:
+    """Compare what a sealed run says to its readers with what its evidence leads to.
+
+    Raises:
+        EvidenceError: verdict.json or verdict.md is gone, or says something else.
+    """
+    document = verdict_document(run, judge_run(run, notes_of(directory)), directory.digest)
     if document != directory.read_json("verdict.json"):
         raise EvidenceError(
             f"{directory.path.name}/verdict.json is not what the evidence leads to; do not rely on it, run again"
         )
-    return found
+    if directory.read_bytes("verdict.md") != as_written(as_markdown(document)):
+        raise EvidenceError(
+            f"{directory.path.name}/verdict.md is not what verdict.json says; do not rely on it, run again"
+        )
+
+
+def missing_results(directory: RunDirectory, run: LoadedRun) -> Path | None:
+    """The folder outside the run that held its Allure results, where none of them is there any more."""
+    if not _has_results(run):
+        return None
+    kept = kept_results(directory)
+    return kept.folder if kept.are_gone and kept.folder != directory.allure_results else None
+
+
+def _has_results(run: LoadedRun) -> bool:
+    """Whether Allure was on: the run then compared its results."""
+    compared = [record for record in run.evidence if isinstance(record, Judged | Gap) and record.claim == INTEGRITY]
+    return bool(compared) and not any(isinstance(one, Gap) and one.reason == _ALLURE_IS_OFF for one in compared)

@@ -8,7 +8,8 @@
     <run>/shards/*.jsonl    the evidence
     <run>/notes.json        what went wrong around the tests, where something did
     <run>/manifest.json     SHA-256 of each of the above; the digest is the SHA-256 of this file's entries
-    <run>/verdict.json      derived from the above; verify derives it again
+    <run>/verdict.json      derived from the above, as verdict.md is; verify derives both again
+    <run>/allure.json       SHA-256 of Allure's results (``report.results``), where Allure was on
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from gonogo.model import Ability, Evidence, Json, Phase, Recording, canonical
 from gonogo.recordings import RecordingSet
 from gonogo.verdict import Facts
 
-__all__ = ["LoadedRun", "RunDirectory", "RunInfo", "recording_hashes"]
+__all__ = ["LoadedRun", "RunDirectory", "RunInfo", "as_written", "digest_of", "recording_hashes"]
 
 VERSION = 1
 
@@ -167,7 +168,7 @@ class RunDirectory:
     def write_text(self, name: str, text: str) -> None:
         """Write a file whole or not at all."""
         temporary = self.path / f".{name}.writing"
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+        temporary.write_bytes(as_written(text))
         temporary.replace(self.path / name)
 
     def info(self) -> RunInfo:
@@ -210,6 +211,19 @@ class RunDirectory:
             raise EvidenceError(f"{path}: no such file; give the folder of a run, such as reports/latest") from error
         except (OSError, ValueError) as error:
             raise EvidenceError(f"{path}: cannot be read ({error}); the run is damaged") from error
+
+    def read_bytes(self, name: str) -> bytes:
+        """A file of the run.
+
+        Raises:
+            EvidenceError: it cannot be read.
+        """
+        try:
+            return (self.path / name).read_bytes()
+        except OSError as error:
+            raise EvidenceError(
+                f"{self.path.name}/{name}: cannot be read ({error.strerror}); the run is damaged"
+            ) from error
 
     def hashes(self) -> dict[str, Json]:
         """File -> SHA-256, of everything that the verdict is derived from."""
@@ -262,6 +276,11 @@ class RunDirectory:
         temporary.unlink(missing_ok=True)
         temporary.symlink_to(Path("runs") / self.path.name)
         temporary.replace(link)
+
+
+def as_written(text: str) -> bytes:
+    """A text as a run's folder holds it; what no encoding takes stands there as an escape."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 def digest_of(hashes: Mapping[str, Json]) -> str:

@@ -38,6 +38,7 @@ from gonogo.model import (
     Status,
 )
 from gonogo.recordings import RecordingSet, load_recordings
+from gonogo.report.results import keep_results
 from gonogo.rundown import conclude, integrity, judge_run
 from gonogo.runs import RunDirectory, RunInfo
 from gonogo.verdict import Facts
@@ -285,6 +286,7 @@ def make(tmp_path: Path) -> Callable[..., Path]:
             leader.append(record)
         leader.close()
         conclude(run)
+        keep_results(run, run.allure_results)
         return run.path
 
     return make
@@ -476,6 +478,41 @@ class TestRuns:
         result = gonogo("verify", str(run))
         assert result.exit_code == 3
         assert "is not what the evidence leads to" in result.stderr
+
+    @pytest.mark.parametrize("command", ["verify", "report"])
+    def test_a_verdict_that_was_rewritten_for_its_readers_is_refused(
+        self, make: Callable[..., Path], command: str
+    ) -> None:
+        run = make({claim: holds(claim, ok=claim.step != "title") for claim in OWED})
+        text = (run / "verdict.md").read_text()
+        (run / "verdict.md").write_text(text.replace("# NO-GO", "# GO"))
+        result = gonogo(command, str(run))
+        assert (result.exit_code, result.stdout) == (3, "")
+        assert "verdict.md is not what verdict.json says; do not rely on it, run again" in result.stderr
+        (run / "verdict.md").unlink()
+        result = gonogo(command, str(run))
+        assert result.exit_code == 3
+        assert "verdict.md: cannot be read (No such file or directory)" in result.stderr
+
+    def test_verify_says_which_of_allures_results_are_not_those_of_the_run(self, make: Callable[..., Path]) -> None:
+        run = make({claim: holds(claim, ok=claim.step != "title") for claim in OWED})
+        result = run / "allure-results" / "structure-title-result.json"
+        result.write_text(result.read_text().replace("{", '{"status": "passed", ', 1))
+        refused = gonogo("verify", str(run))
+        assert (refused.exit_code, refused.stdout) == (3, "")
+        assert "was judged with: structure-title-result.json was changed; do not rely on them" in refused.stderr
+
+    def test_verify_says_that_results_in_a_folder_of_others_are_gone(
+        self, make: Callable[..., Path], tmp_path: Path
+    ) -> None:
+        run = make({claim: holds(claim) for claim in OWED})
+        elsewhere = (run / "allure-results").rename(tmp_path / "elsewhere")
+        keep_results(RunDirectory(run), elsewhere)
+        assert gonogo("verify", str(run)).output.count("\n") == 1
+        shutil.rmtree(elsewhere)
+        result = gonogo("verify", str(run))
+        assert result.exit_code == 0
+        assert result.output.endswith(f"its Allure results are no longer in {elsewhere} and were not compared\n")
 
 
 def judged_samples(runs: Sequence[Path]) -> int:

@@ -198,6 +198,17 @@ def test_a_verdict_that_the_evidence_does_not_lead_to_is_refused(make: Make) -> 
         verify(run)
 
 
+def test_allures_results_are_expected_where_allure_was_on(make: Make) -> None:
+    run = make(criteria=CRITERIA)
+    run.allure_results.mkdir()
+    rundown = Rundown(run, run.info())
+    rundown.judge(run.allure_results)
+    assert verify(run) == rundown.digest
+    (run.path / "allure.json").unlink()
+    with pytest.raises(EvidenceError, match=r"run-1/allure\.json: no such file, so nothing tells whether"):
+        verify(run)
+
+
 def test_another_digest_is_refused(make: Make) -> None:
     run = make()
     digest, _ = conclude(run)

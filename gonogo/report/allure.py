@@ -14,7 +14,8 @@ from gonogo.criteria import Criterion
 from gonogo.figures import printable
 from gonogo.gathering import Attachment
 from gonogo.model import Claim, Step
-from gonogo.report.allure_criteria import items_of, write_criteria
+from gonogo.report.allure_criteria import write_criteria
+from gonogo.report.results import items_of
 
 __all__ = ["attach_evidence", "claims_in", "item_labels", "name_item", "write_criteria"]
 

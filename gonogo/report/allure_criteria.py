@@ -11,7 +11,7 @@ import io
 import json
 import platform
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -49,9 +49,10 @@ from gonogo.model import Status as Answer
 from gonogo.report.document import verdict_document
 from gonogo.report.markdown import amount, as_markdown, cell, coverage_cells, mark, table
 from gonogo.report.plots import coverage_plot, criterion_plot
+from gonogo.report.results import items_of
 from gonogo.runs import LoadedRun
 
-__all__ = ["items_of", "write_criteria"]
+__all__ = ["write_criteria"]
 
 _STATUS = {Answer.GO: Status.PASSED, Answer.NO_GO: Status.FAILED, Answer.INCONCLUSIVE: Status.BROKEN}
 _PNG, _JSON, _MARKDOWN, _CSV = "image/png", "application/json", "text/markdown", "text/csv"
@@ -108,22 +109,6 @@ def write_criteria(results: Path, run: LoadedRun, verdict: Verdict, digest: str)
     writer.write("environment.properties", _properties(_environment(run, document)))
     writer.write("executor.json", _json({"name": "gonogo", "type": "gonogo", "buildName": run.info.id}))
     writer.write(f"{uuid4()}-perf.json", _json(_metrics(document, start)))
-
-
-def items_of(results: Path, run_id: str) -> Iterator[tuple[Path, str, dict[str, Any]]]:
-    """File, claim and content of each item of a run in a folder of results.
-
-    What is no result, or torn, is passed over: the folder may be anybody's, and an item of this run that cannot be read
-    is missed by report-integrity.
-    """
-    for path in sorted(results.glob("*-result.json")):
-        try:
-            item = json.loads(path.read_text(encoding="utf-8"))
-            labels = {label["name"]: label["value"] for label in item["labels"]}
-        except (ValueError, LookupError, TypeError):
-            continue
-        if labels.get("run") == run_id and "claim" in labels:
-            yield path, labels["claim"], item
 
 
 def _settle_claims(results: Path, run_id: str, verdict: Verdict, document: Mapping[str, Any]) -> None:

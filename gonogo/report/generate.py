@@ -9,6 +9,7 @@ from pathlib import Path
 from gonogo.errors import ReportError
 from gonogo.figures import printable
 from gonogo.report.html import AllureGenerator
+from gonogo.report.results import check_results
 from gonogo.runs import RunDirectory
 
 __all__ = ["generate_html"]
@@ -28,7 +29,7 @@ def generate_html(run: RunDirectory, reports: Path, *, results: Path | None = No
         The page: one file that opens from disk.
 
     Raises:
-        EvidenceError: the run is none, is damaged, or was not judged.
+        EvidenceError: the run is none, is damaged, or was not judged; or its results are not those it was judged with.
         ReportError: there are no results of this run, Allure cannot be installed, or it fails.
     """
     document = run.read_json("verdict.json")
@@ -38,6 +39,7 @@ def generate_html(run: RunDirectory, reports: Path, *, results: Path | None = No
             f"{found}: no Allure results; if the run wrote them elsewhere (--alluredir), name that folder, "
             "if Allure was switched off (-p no:allure_pytest), run again with it"
         )
+    check_results(run, found)
     name = printable(f"gonogo · {document['verdict']} · {document['run']['phase']}", keep="")
     generator = AllureGenerator(reports)
     generator.install()

@@ -275,6 +275,7 @@ CHANGES = {
     "the facts": ("run.json", "roads", "r0ads"),
     "the verdict": ("verdict.json", '"failing": 0', '"failing": 1'),
     "a word of the verdict": ("verdict.json", "Every prompt", "Any prompt"),
+    "the verdict for readers": ("verdict.md", "# GO", "# NO-GO"),
     "the manifest": ("manifest.json", '"criteria.toml": "', '"criteria.toml": "0'),
 }
 
@@ -288,7 +289,9 @@ def test_a_changed_run_does_not_verify(run: RunDirectory, file: str, old: str, n
         verify(run)
 
 
-@pytest.mark.parametrize("file", ["shards/main.jsonl", "run.json", "criteria.toml", "manifest.json", "verdict.json"])
+@pytest.mark.parametrize(
+    "file", ["shards/main.jsonl", "run.json", "criteria.toml", "manifest.json", "verdict.json", "verdict.md"]
+)
 def test_a_run_with_a_file_missing_does_not_verify(run: RunDirectory, file: str) -> None:
     (run.path / file).unlink()
     with pytest.raises(EvidenceError):
@@ -307,8 +310,9 @@ def test_only_the_digest_finds_a_run_in_which_everything_was_recomputed(run: Run
     path.write_text(path.read_text(encoding="utf-8").replace("in order", "in 0rder"), encoding="utf-8")
     files = {name: hashlib.sha256((run.path / name).read_bytes()).hexdigest() for name in run.hashes()}
     write(run.path, "manifest.json", json.dumps({"version": 1, "files": files}))
-    verdict = (run.path / "verdict.json").read_text(encoding="utf-8")
-    write(run.path, "verdict.json", verdict.replace(printed, run.digest).replace("in order", "in 0rder"))
+    for name in ("verdict.json", "verdict.md"):
+        verdict = (run.path / name).read_text(encoding="utf-8")
+        write(run.path, name, verdict.replace(printed, run.digest).replace("in order", "in 0rder"))
     assert verify(run) != printed
     with pytest.raises(EvidenceError, match=f"expected was {printed}"):
         verify(run, digest=printed)

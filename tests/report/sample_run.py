@@ -12,6 +12,7 @@ from gonogo.evidence import Shard
 from gonogo.model import Ability, Claim, Collected, Ended, Evidence, Finding, Judged, Outcome, Phase, Sampled, Verdict
 from gonogo.report.allure import write_criteria
 from gonogo.report.document import verdict_document
+from gonogo.report.results import keep_results
 from gonogo.rundown import conclude
 from gonogo.runs import LoadedRun, RunDirectory, RunInfo
 from gonogo.verdict import Facts, owed_claims
@@ -130,6 +131,7 @@ class SampleRun:
 
     def write(self) -> SampleRun:
         write_criteria(self.results, self.run, self.verdict, self.digest)
+        keep_results(self.directory, self.results)
         return self
 
     def read(self, pattern: str) -> list[Any]:

@@ -98,6 +98,14 @@ def test_results_that_lie_elsewhere_can_be_named(make_run: MakeRun, reports: Pat
     assert generate_html(run.directory, reports, results=tmp_path / "elsewhere").is_file()
 
 
+def test_results_that_were_touched_have_no_page(make_run: MakeRun, reports: Path) -> None:
+    run = make_run(good_evidence()).write()
+    next(run.results.glob("*-result.json")).unlink()
+    with pytest.raises(EvidenceError, match=r"allure-results: not the Allure results that .* was judged with"):
+        generate_html(run.directory, reports)
+    assert not (run.directory.path / "allure").exists()
+
+
 def test_a_run_that_was_not_judged_has_no_page(tmp_path: Path, reports: Path) -> None:
     with pytest.raises(EvidenceError, match=r"verdict\.json: no such file"):
         generate_html(RunDirectory(tmp_path / "nothing"), reports)

@@ -39,7 +39,7 @@ class Settings:
     phase: Phase
     baseline: Path | None
     report: Path | None
-    measured_run: Path | None
+    measured_run: str | None
     suites: tuple[Path, ...]
 
 
@@ -74,7 +74,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="DIR",
         help="Folder that the run is written to. Default: the project's reports folder.",
     )
-    group.addoption("--gonogo-measured-run", metavar="RUN", help=_HIDDEN)
+    group.addoption("--gonogo-measured-run", metavar="WORD@RUN", help=_HIDDEN)
     parser.addini(
         "gonogo_suites",
         "Folders of acceptance suites; gonogo is active where an argument lies inside one.",
@@ -104,12 +104,11 @@ def _settings(config: pytest.Config) -> Settings:
         beside = config.inipath.parent if config.inipath else config.rootpath  # wherever pytest is started
         return (beside / written).resolve() if written else None
 
-    measured = config.getoption("--gonogo-measured-run")
     return Settings(
         Phase(phase),
         path("baseline"),
         path("report"),
-        Path(measured) if measured else None,
+        config.getoption("--gonogo-measured-run"),
         tuple(config.getini("gonogo_suites")),
     )
 
@@ -192,11 +191,13 @@ def _activate(config: pytest.Config, settings: Settings, worker: dict[str, Any] 
         directory, name = RunDirectory(Path(worker["gonogo_run"])), str(worker["workerid"])
         config.option.allure_report_dir = worker["gonogo_allure"]  # xdist hands on the command line, no more
     elif settings.measured_run is not None:
-        directory, name = RunDirectory(settings.measured_run), "measured"
-        if directory.is_sealed or directory.shard(name).exists():
+        word, _, run = settings.measured_run.partition("@")
+        directory, name = RunDirectory(Path(run)), "measured"
+        if directory.is_sealed or directory.shard(name).exists() or not directory.let_in(word):
             workbench.close()
             raise pytest.UsageError(
-                f"--gonogo-measured-run {directory.path}: this run is over; the option is gonogo's own"
+                f"--gonogo-measured-run {settings.measured_run}: this run is over, or does not ask for its measured pass; "
+                "leave the option out, it is gonogo's own"
             )
     else:
         try:

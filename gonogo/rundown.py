@@ -130,7 +130,7 @@ class Rundown:
             "no:cacheprovider",
             "-q",
         ]
-        command.append(f"--gonogo-measured-run={self.directory.path}")
+        command.append(f"--gonogo-measured-run={self.directory.ask_in()}@{self.directory.path}")
         log = self.directory.path / "measured.log"
         with log.open("wb") as output:
             try:
@@ -148,6 +148,8 @@ class Rundown:
                     f"the measured pass was stopped after {_MEASURED_TIMEOUT:g} s; see measured.log in the run's folder"
                 )
                 return
+            finally:
+                self.directory.shut()
         if done.returncode not in (0, 1):
             lines = log.read_text(errors="replace").strip().splitlines()
             errors = [line for line in lines if line.lower().startswith("error") or "error:" in line]

@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ from gonogo.verdict import Facts
 __all__ = ["LoadedRun", "RunDirectory", "RunInfo", "as_written", "digest_of", "recording_hashes"]
 
 VERSION = 1
+_PASSWORD = "measured.pass"  # there for as long as it takes the measured pass to start
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,27 @@ class RunDirectory:
     def shard(self, name: str) -> Path:
         """The path of a shard."""
         return self.path / "shards" / f"{name}.jsonl"
+
+    def ask_in(self) -> str:
+        """Let one process in that adds a shard to this run: what it has to say to ``let_in``."""
+        word = secrets.token_hex(16)
+        self.write_text(_PASSWORD, word)
+        return word
+
+    def let_in(self, word: str) -> bool:
+        """Whether a process was asked in with this word. It holds once, and only until ``shut``."""
+        try:
+            asked = (self.path / _PASSWORD).read_text(encoding="utf-8")
+        except OSError:
+            return False
+        if not word or asked != word:
+            return False
+        self.shut()
+        return True
+
+    def shut(self) -> None:
+        """Let nobody in any more."""
+        (self.path / _PASSWORD).unlink(missing_ok=True)
 
     @property
     def allure_results(self) -> Path:

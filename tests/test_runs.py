@@ -189,6 +189,20 @@ def test_latest_points_to_the_newest_run(run: RunDirectory, tmp_path: Path) -> N
     assert latest.resolve() == run.path.resolve()
 
 
+def test_a_process_is_let_in_once_and_only_if_it_was_asked(run: RunDirectory) -> None:
+    assert not run.let_in("")
+    word = run.ask_in()
+    assert not run.let_in("")
+    assert not run.let_in(word[:-1])
+    assert run.let_in(word)
+    assert not run.let_in(word)
+    late = run.ask_in()
+    assert late != word
+    run.shut()
+    run.shut()
+    assert not run.let_in(late)
+
+
 Other = Callable[[Recording], Recording]
 
 

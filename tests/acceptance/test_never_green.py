@@ -454,14 +454,31 @@ def test_a_run_that_was_cut_off_stands_as_the_latest_and_has_no_verdict(tmp_path
     assert cut_off.folder == (tmp_path / "reports" / "latest").resolve()
     with pytest.raises(EvidenceError):
         verify(RunDirectory(tmp_path / "reports" / "latest"))
+    assert cut_off.folder is not None
+    for run in (str(cut_off.folder), f"@{cut_off.folder}", f"word@{cut_off.folder}"):
+        write(tmp_path, LENGTH, TEST_LENGTH)
+        joined = run_pytest(tmp_path, "acceptance", *QUIET, f"--gonogo-measured-run={run}")
+        assert joined.status == 4, joined.output
+        assert "does not ask for its measured pass; leave the option out" in joined.output
 
 
 def test_nothing_is_added_to_a_run_that_is_over(judge: Judge) -> None:
     first = judge()
     assert first.folder is not None
-    answer = judge("acceptance", f"--gonogo-measured-run={first.folder}")
-    assert answer.status == 4, answer.output
-    assert verify(RunDirectory(first.folder))
+    run = RunDirectory(first.folder)
+    for word in ("", "word@", f"{run.ask_in()}@"):
+        answer = judge("acceptance", f"--gonogo-measured-run={word}{first.folder}")
+        assert answer.status == 4, answer.output
+    assert verify(run)
+
+
+def test_a_run_that_is_measured_asks_for_it_once(tmp_path: Path) -> None:
+    write_project(tmp_path)
+    add_speed(tmp_path)
+    answer = run_pytest(tmp_path, "acceptance", *QUIET)
+    assert answer.status == 0, answer.output
+    assert answer.folder is not None
+    assert not list(answer.folder.glob("measured.pass"))
 
 
 def test_python_without_asserts_is_refused(tmp_path: Path) -> None:

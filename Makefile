@@ -8,7 +8,6 @@ PYTHON ?= python3
 ARGS ?=
 BENCHMARKS ?= benchmarks/
 BIN := .venv/bin
-LATEST := reports/latest
 
 # What Python has compiled once it need not compile for each of the processes that a run starts.
 unexport PYTHONDONTWRITEBYTECODE
@@ -20,18 +19,22 @@ unexport PYTHONDONTWRITEBYTECODE
 help:
 	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
 
-# The report is made whatever the verdict, but never of an older run; only GO with a report is a success.
+# The report is made whatever the verdict, but never of an older run; only GO with a report is a success. The run is the one
+# that "latest" points to now and did not before: in reports/, or in whatever folder ARGS or PYTEST_ADDOPTS name.
 acceptance: environment-app
-	@before=$$(readlink $(LATEST)); \
+	@runs() { for word; do [ ! -d "$${word##*=}/latest" ] || readlink -f -- "$${word##*=}/latest"; done; }; \
+	set -- reports $$PYTEST_ADDOPTS $(ARGS); \
+	before=$$(runs "$$@"); \
 	$(BIN)/pytest acceptance/ $(ARGS); status=$$?; \
-	if [ "$$(readlink $(LATEST))" = "$$before" ]; then \
+	run=$$(runs "$$@" | grep -vxF -e "$$before" | tail -n 1); \
+	if [ -z "$$run" ]; then \
 		echo "pytest acceptance/ ended with status $$status and left no run to report"; \
 		exit 1; \
 	fi; \
 	echo "making the report ..."; \
-	said=$$($(BIN)/gonogo report $(LATEST)); reported=$$?; \
+	said=$$($(BIN)/gonogo report "$$run"); reported=$$?; \
 	if [ $$reported -ne 0 ] && [ $$reported -ne 1 ] && [ $$reported -ne 10 ]; then \
-		echo "there is no report; the evidence of the run is in $$(readlink -f $(LATEST))"; \
+		echo "there is no report; the evidence of the run is in $$run"; \
 	fi; \
 	printf '%s\n' "$$said" | tail -n 1; \
 	echo "pytest:   status $$status (0 GO, 1 NO-GO, 10 INCONCLUSIVE)"; \

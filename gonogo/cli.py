@@ -310,11 +310,18 @@ def report(context: click.Context, run: Path, results: Path | None) -> None:
     status = _print_verdict(part, str(run))
     from gonogo.report.generate import generate_html  # draws and asks Node: loaded by this command alone
 
-    runs = directory.path.parent
-    reports = runs.parent if runs.name == "runs" else Path("reports").resolve()
-    page = generate_html(directory, reports, results=results)
+    page = generate_html(directory, _reports_of(directory), results=results)
     click.echo(f"report:   {page}")
     context.exit(status)
+
+
+def _reports_of(directory: RunDirectory) -> Path:
+    """The folder that pins Allure: the one that the run was written to, or reports/ where the run lies elsewhere."""
+    runs, usual = directory.path.parent, Path("reports").resolve()
+    if runs.name != "runs":
+        return usual
+    pinned = [folder for folder in (runs.parent, usual) if (folder / "package.json").is_file()]
+    return pinned[0] if pinned else runs.parent
 
 
 def _print_verdict(part: Part, where: str) -> int:

@@ -557,9 +557,31 @@ class TestReport:
         assert result.output.endswith(f"report:   {os.path.join(run, 'allure', 'index.html')}\n")
         assert "\nGO  " in result.output
 
-    def test_a_report_of_a_failed_run_ends_as_the_run_did(
-        self, make: Callable[..., Path], generated: list[tuple[Path, Path]]
+    def test_a_run_that_was_written_elsewhere_is_reported_with_the_allure_of_the_project(
+        self,
+        make: Callable[..., Path],
+        generated: list[tuple[Path, Path]],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        run = make({claim: holds(claim) for claim in OWED})
+        project = tmp_path / "project"
+        (project / "reports").mkdir(parents=True)
+        (project / "reports" / "package.json").write_text("{}")
+        monkeypatch.chdir(project)
+        assert gonogo("report", str(run)).exit_code == 0
+        (tmp_path / "reports" / "package.json").write_text("{}")
+        assert gonogo("report", str(run)).exit_code == 0
+        assert [reports for _, reports in generated] == [project / "reports", tmp_path / "reports"]
+
+    def test_a_report_of_a_failed_run_ends_as_the_run_did(
+        self,
+        make: Callable[..., Path],
+        generated: list[tuple[Path, Path]],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
         run = make({claim: holds(claim, ok=claim.step != "title") for claim in OWED})
         result = gonogo("report", str(run))
         assert result.exit_code == 1

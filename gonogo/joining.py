@@ -22,12 +22,12 @@ __all__ = ["JoiningError", "Part", "join", "read_part"]
 
 
 _FILES = {
-    "candidate": "the files of the candidate",
-    "baseline": "the files of the previous release",
-    "suites": "the suites",
-    "cases": "the files of the cases",
-    "workflows": "the files of the workflows",
-    "recordings": "the files of the recordings",
+    "candidate": "files of the candidate",
+    "baseline": "files of the previous release",
+    "suites": "files of the suites",
+    "cases": "files of the cases",
+    "workflows": "files of the workflows",
+    "recordings": "files of the recordings",
 }
 
 
@@ -143,8 +143,8 @@ def _check_alike(one: Part, other: Part) -> None:
     differ = [what for name, what in _FILES.items() if files.get(name) != others.get(name)]
     if differ:
         raise JoiningError(
-            f"the runs {one.id} and {other.id} cannot be joined, they did not judge the same: "
-            f"{', '.join(differ)} differ; run again with those of today"
+            f"the runs {one.id} and {other.id} cannot be joined: their {', '.join(differ)} differ; "
+            "run again with those of today"
         )
 
 

@@ -27,7 +27,8 @@ class Release:
         adapter: ``file.py:function`` or ``package.module:function``; the function takes a ``WorkerContext`` and returns an
             ``Adapter``.
         tree: the folder that holds the release's packages; put first on the worker's path.
-        packages: the packages that must come from this release and from nowhere else.
+        packages: the packages and single modules (``letters.py``) that must come from this release and from nowhere else.
+            Their files are the code that a run was about.
         overlay: files laid over a copy of the packages, or none.
         facts: what the release said of itself when it was the newest (``gonogo describe``, JSON), or none. An overlay shares
             most of its code with the release that it is compared with, and would change its mind together with it.

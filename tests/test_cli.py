@@ -390,12 +390,12 @@ class TestRuns:
     @pytest.mark.parametrize(
         ("name", "what"),
         [
-            ("candidate", "the files of the candidate"),
-            ("baseline", "the files of the previous release"),
-            ("suites", "the suites"),
-            ("cases", "the files of the cases"),
-            ("workflows", "the files of the workflows"),
-            ("recordings", "the files of the recordings"),
+            ("candidate", "files of the candidate"),
+            ("baseline", "files of the previous release"),
+            ("suites", "files of the suites"),
+            ("cases", "files of the cases"),
+            ("workflows", "files of the workflows"),
+            ("recordings", "files of the recordings"),
         ],
     )
     def test_runs_of_one_version_and_different_files_are_not_joined(
@@ -406,7 +406,7 @@ class TestRuns:
         other = replace(other_run(1), contents=contents | {name: "b" * 64})
         result = gonogo("verdict", str(first), str(make({OWED[2]: holds(OWED[2])}, other)))
         assert result.exit_code == 2
-        assert f"cannot be joined, they did not judge the same: {what} differ; run again" in result.stderr
+        assert f"cannot be joined: their {what} differ; run again" in result.stderr
         alike = make({OWED[2]: holds(OWED[2])}, replace(other_run(2), contents=contents))
         assert gonogo("verdict", str(first), str(alike)).exit_code == 0
 

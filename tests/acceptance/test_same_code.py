@@ -97,5 +97,5 @@ def test_partial_runs_of_one_code_are_joined_and_those_of_two_are_not(project: P
     assert (structure.status, length.status) == (10, 10)
     assert judge_run(join([part(structure), part(length)]).run).status == "GO"
     write(project, "letters.py", "def build(): return 1\n")
-    with pytest.raises(JoiningError, match="did not judge the same: the files of the candidate differ"):
+    with pytest.raises(JoiningError, match="cannot be joined: their files of the candidate differ"):
         join([part(structure), part(judge(LENGTH))])

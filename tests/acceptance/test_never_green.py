@@ -444,6 +444,11 @@ def test_results_of_allure_that_are_wiped_are_missed_or_kept(tmp_path: Path) -> 
     assert answer.folder is not None
     kept = [path for path in answer.folder.glob("allure-results/*-result.json") if '"claim"' in path.read_text()]
     assert (answer.status, len(kept)) == (0, 5), answer.output
+    run = RunDirectory(answer.folder)
+    assert verify(run)
+    kept[0].write_text(kept[0].read_text().replace('"passed"', '"failed"', 1))
+    with pytest.raises(EvidenceError, match=f"{kept[0].name} was changed"):
+        verify(run)
 
 
 def test_a_run_that_was_cut_off_stands_as_the_latest_and_has_no_verdict(tmp_path: Path) -> None:

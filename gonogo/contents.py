@@ -80,9 +80,11 @@ def change_notes(changed: Mapping[str, Iterable[str]]) -> list[str]:
 
 
 def _release_files(release: Release) -> dict[str, str]:
-    """Path below the release's folder -> hash, with the overlay laid over it as ``Release.laid_out`` does."""
+    """Path below the release's folder -> hash, with the overlay laid over it as ``Release.laid_out`` does; and its facts."""
     files = _hashed((path for name in release.packages for path in _files_below(release.tree / name)), release.tree)
-    return files if release.overlay is None else files | _hashed(_files_below(release.overlay), release.overlay)
+    if release.overlay is not None:
+        files |= _hashed(_files_below(release.overlay), release.overlay)
+    return files if release.facts is None else files | {f"facts in {release.facts.name}": _hash(release.facts)}
 
 
 def _suite_files(project: Project, suites: Sequence[Path]) -> Iterator[Path]:

@@ -146,6 +146,15 @@ def test_what_cannot_be_read_to_its_end_stops_nothing(project: Project, plant: C
     assert contents(project).changed() == {}
 
 
+def test_what_is_kept_of_a_release_counts_as_its_own(project: Project) -> None:
+    facts = project.root / "1.0.json"
+    facts.write_text("{}")
+    assert project.baseline is not None
+    before = contents(replace(project, baseline=replace(project.baseline, facts=facts)))
+    facts.write_text('{"endpoints": []}')
+    assert before.changed() == {"baseline": {"facts in 1.0.json"}}
+
+
 def test_a_package_that_is_not_there_has_no_files(project: Project) -> None:
     nothing = replace(project, candidate=replace(project.candidate, packages=("gone",)), baseline=None)
     assert contents(nothing).files["candidate"] == {}

@@ -1,5 +1,5 @@
-"""The pytest plugin: options and hooks (``fixtures`` has the fixtures). An adapter; what it decides is decided elsewhere,
-in modules that never heard of pytest.
+"""The pytest plugin: the hooks (``options`` and ``fixtures`` have the others). An adapter; what it decides is decided
+elsewhere, in modules that never heard of pytest.
 
 It is active where an argument of pytest lies inside the ini value ``gonogo_suites``, and inert everywhere else.
 """
@@ -7,40 +7,27 @@ It is active where an argument of pytest lies inside the ini value ``gonogo_suit
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gonogo import fixtures
+from gonogo import fixtures, options
 from gonogo.collector import Collector, NotASuite
-from gonogo.documents import closest
 from gonogo.errors import GonogoError
 from gonogo.evidence import Shard
-from gonogo.model import Claim, Outcome, Phase
+from gonogo.model import Claim, Outcome
+from gonogo.options import Settings
 from gonogo.project import Project
 from gonogo.report import allure as allure_report
 from gonogo.report.terminal import render
 from gonogo.rundown import Rundown, begin_run, exit_status
 from gonogo.runs import RunDirectory
 from gonogo.workbench import Definitions, Workbench, load_definitions
-
-_PHASES = (Phase.PRE.value, Phase.NIGHTLY.value)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The options of a run, validated."""
-
-    phase: Phase
-    baseline: Path | None
-    report: Path | None
-    measured_run: str | None
-    suites: tuple[Path, ...]
 
 
 class Hooks:
@@ -58,65 +45,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options and their ini twins."""
-    group = parser.getgroup("gonogo", "gonogo: go/no-go acceptance of the part of an application that builds prompts")
-    group.addoption(
-        "--gonogo-phase",
-        choices=_PHASES,
-        help="Phase of the run: what criteria.toml requires in it is owed. Default: pre.",
-    )
-    group.addoption(
-        "--gonogo-baseline",
-        metavar="PATH",
-        help="Folder of the previous release, instead of the one that conftest.py names.",
-    )
-    group.addoption(
-        "--gonogo-report",
-        metavar="DIR",
-        help="Folder that the run is written to. Default: the project's reports folder.",
-    )
-    group.addoption("--gonogo-measured-run", metavar="WORD@RUN", help=_HIDDEN)
-    parser.addini(
-        "gonogo_suites",
-        "Folders of acceptance suites; gonogo is active where an argument lies inside one.",
-        "paths",
-        [],
-    )
-    parser.addini("gonogo_phase", "Twin of --gonogo-phase.", default=Phase.PRE.value)
-    parser.addini("gonogo_baseline", "Twin of --gonogo-baseline.", default="")
-    parser.addini("gonogo_report", "Twin of --gonogo-report.", default="")
-
-
-_HIDDEN = "Used by gonogo itself for its serial, measured pass: add a shard to this run and judge nothing."
-
-
-def _settings(config: pytest.Config) -> Settings:
-    phase = config.getoption("--gonogo-phase") or config.getini("gonogo_phase")
-    if phase not in _PHASES:
-        raise pytest.UsageError(
-            f"gonogo_phase = {phase!r} is not a phase{closest(phase, _PHASES)}; write one of {', '.join(_PHASES)}"
-        )
-
-    def path(option: str) -> Path | None:
-        given: str | None = config.getoption(f"--gonogo-{option}")
-        if given:
-            return (config.invocation_params.dir / given).resolve()
-        written: str = config.getini(f"gonogo_{option}")
-        beside = config.inipath.parent if config.inipath else config.rootpath  # wherever pytest is started
-        return (beside / written).resolve() if written else None
-
-    return Settings(
-        Phase(phase),
-        path("baseline"),
-        path("report"),
-        config.getoption("--gonogo-measured-run"),
-        tuple(config.getini("gonogo_suites")),
-    )
-
-
-def _is_active(config: pytest.Config, suites: Sequence[Path]) -> bool:
-    base = config.invocation_params.dir
-    arguments = [(base / argument.split("::", 1)[0]).resolve() for argument in config.args]
-    return any(argument.is_relative_to(suite.resolve()) for argument in arguments for suite in suites)
+    options.declare(parser)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -125,9 +54,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "criterion(id): the success criterion of criteria.toml that a test is evidence for"
     )
-    settings = _settings(config)
+    settings = options.settings_of(config)
     worker = getattr(config, "workerinput", None)
-    if _only_shows_something(config) or not _is_active(config, settings.suites):
+    if options.only_shows_something(config) or not options.name_a_suite(config, settings.suites):
         return
     if sys.flags.optimize:
         raise pytest.UsageError(
@@ -159,22 +88,16 @@ def _nothing_to_collect() -> Iterator[None]:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
     """Say why suites cannot run where gonogo is inert, instead of letting each fail for want of its fixtures."""
-    if fixtures.WORKBENCH in config.stash or _only_shows_something(config):
+    if fixtures.WORKBENCH in config.stash or options.only_shows_something(config):
         return
     suites: list[Path] = config.getini("gonogo_suites")
     meant = [item for item in items if any(item.path.is_relative_to(suite) for suite in suites)]
     if meant:
-        folders = " ".join(str(suite.relative_to(config.rootpath)) for suite in suites)
+        folders = " ".join(os.path.relpath(suite, config.rootpath) for suite in suites)
         raise pytest.UsageError(
             f"gonogo: {meant[0].nodeid} lies in gonogo_suites, but no argument of pytest does; name the suites (pytest "
             f"{folders}) to judge a release, or leave them out (--ignore)"
         )
-
-
-def _only_shows_something(config: pytest.Config) -> bool:
-    """Whether pytest was asked for a list and will run no test."""
-    shows = ("collectonly", "help", "version", "showfixtures", "show_fixtures_per_test", "markers", "cacheshow")
-    return any(getattr(config.option, name, None) for name in shows)
 
 
 def _activate(config: pytest.Config, settings: Settings, worker: dict[str, Any] | None) -> None:

@@ -12,8 +12,8 @@ ROOT = Path(__file__).parent.parent
 
 # A module imports modules of its own row and of rows above it, never of a row below.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("model", "errors", "clock", "parsed"),
-    ("documents", "figures", "statistics", "grammar", "memory"),
+    ("model", "errors", "clock"),
+    ("documents", "parsed", "figures", "statistics", "grammar", "memory"),
     (
         "checks",
         "criteria",
@@ -31,7 +31,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("collector", "targets"),
     # measurement through workers, and the workers at work
     ("latency", "report", "workbench"),
-    ("rundown", "joining", "upkeep", "fixtures"),
+    ("rundown", "joining", "upkeep", "fixtures", "options"),
     ("plugin", "cli"),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -79,9 +79,9 @@ def test_gonogo_never_imports_the_application_and_the_application_never_gonogo()
     assert importers_of(("gonogo", "acceptance", "tests"), "fixtures/releases") == set()
 
 
-def test_only_the_plugin_and_its_fixtures_import_pytest() -> None:
+def test_only_the_plugin_its_options_and_its_fixtures_import_pytest() -> None:
     found = importers_of(("pytest", "_pytest", "pluggy", "xdist", "pytest_benchmark"), "gonogo")
-    assert found <= {"gonogo/plugin.py", "gonogo/fixtures.py"}
+    assert found <= {f"gonogo/{name}.py" for name in ("plugin", "fixtures", "options")}
 
 
 def test_only_the_report_imports_allure_and_matplotlib() -> None:

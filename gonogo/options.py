@@ -1,0 +1,102 @@
+"""What the plugin can be told, on the command line and in the ini file, and what pytest itself was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from gonogo.documents import closest
+from gonogo.model import Phase
+
+__all__ = ["Settings", "declare", "name_a_suite", "only_shows_something", "settings_of"]
+
+_PHASES = (Phase.PRE.value, Phase.NIGHTLY.value)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options of a run, validated."""
+
+    phase: Phase
+    baseline: Path | None
+    report: Path | None
+    measured_run: str | None
+    suites: tuple[Path, ...]
+
+
+def declare(parser: pytest.Parser) -> None:
+    """Declare the options and their ini twins."""
+    group = parser.getgroup("gonogo", "gonogo: go/no-go acceptance of the part of an application that builds prompts")
+    group.addoption(
+        "--gonogo-phase",
+        choices=_PHASES,
+        help="Phase of the run: what criteria.toml requires in it is owed. Default: pre.",
+    )
+    group.addoption(
+        "--gonogo-baseline",
+        metavar="PATH",
+        help="Folder of the previous release, instead of the one that conftest.py names.",
+    )
+    group.addoption(
+        "--gonogo-report",
+        metavar="DIR",
+        help="Folder that the run is written to. Default: the project's reports folder.",
+    )
+    group.addoption("--gonogo-measured-run", metavar="WORD@RUN", help=_HIDDEN)
+    parser.addini(
+        "gonogo_suites",
+        "Folders of acceptance suites; gonogo is active where an argument lies inside one.",
+        "paths",
+        [],
+    )
+    parser.addini("gonogo_phase", "Twin of --gonogo-phase.", default=Phase.PRE.value)
+    parser.addini("gonogo_baseline", "Twin of --gonogo-baseline.", default="")
+    parser.addini("gonogo_report", "Twin of --gonogo-report.", default="")
+
+
+_HIDDEN = "Used by gonogo itself for its serial, measured pass: add a shard to this run and judge nothing."
+
+
+def settings_of(config: pytest.Config) -> Settings:
+    """The options of a run; what stands on the command line goes before the ini file.
+
+    Raises:
+        pytest.UsageError: the phase is none.
+    """
+    phase = config.getoption("--gonogo-phase") or config.getini("gonogo_phase")
+    if phase not in _PHASES:
+        raise pytest.UsageError(
+            f"gonogo_phase = {phase!r} is not a phase{closest(phase, _PHASES)}; write one of {', '.join(_PHASES)}"
+        )
+
+    def path(option: str) -> Path | None:
+        given: str | None = config.getoption(f"--gonogo-{option}")
+        if given:
+            return (config.invocation_params.dir / given).resolve()
+        written: str = config.getini(f"gonogo_{option}")
+        beside = config.inipath.parent if config.inipath else config.rootpath  # wherever pytest is started
+        return (beside / written).resolve() if written else None
+
+    return Settings(
+        Phase(phase),
+        path("baseline"),
+        path("report"),
+        config.getoption("--gonogo-measured-run"),
+        tuple(config.getini("gonogo_suites")),
+    )
+
+
+def name_a_suite(config: pytest.Config, suites: Sequence[Path]) -> bool:
+    """Whether an argument of pytest lies inside one of these folders."""
+    base = config.invocation_params.dir
+    arguments = [(base / argument.split("::", 1)[0]).resolve() for argument in config.args]
+    return any(argument.is_relative_to(suite.resolve()) for argument in arguments for suite in suites)
+
+
+def only_shows_something(config: pytest.Config) -> bool:
+    """Whether pytest was asked for a list and will run no test."""
+    shows = ("collectonly", "help", "version", "showfixtures", "show_fixtures_per_test", "markers", "cacheshow")
+    return any(getattr(config.option, name, None) for name in shows)

@@ -203,7 +203,8 @@ class Leader:
         interrupted = exitstatus == pytest.ExitCode.INTERRUPTED
         if self._measured and not interrupted:
             self._say(f"gonogo: measuring {len(self._measured)} claims, one after the other, in a process of their own")
-            self._rundown.measure(self._measured, self._pytest_arguments(), self._config.rootpath)
+            has_cache = self._config.pluginmanager.hasplugin("cacheprovider")
+            self._rundown.measure(self._measured, self._pytest_arguments(), self._config.rootpath, has_cache=has_cache)
         results = Path(self._config.option.allure_report_dir) if self._allure_is_on() else None
         verdict = self._rundown.judge(results, failed=self._failed)
         session.exitstatus = exitstatus if interrupted else exit_status(verdict.status)

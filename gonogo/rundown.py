@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -114,10 +115,11 @@ class Rundown:
         against = f" against {versions['baseline']}" if "baseline" in versions else ""
         return f"gonogo: phase {self.phase.value}, release {versions['candidate']}{against}, run {self.info.id}"
 
-    def measure(self, items: Sequence[str], arguments: Sequence[str], root: Path) -> None:
+    def measure(self, items: Sequence[str], arguments: Sequence[str], root: Path, *, has_cache: bool = False) -> None:
         """Run the measured items in one serial pytest process, in ``root``, that adds its shard to this run.
 
-        A process that breaks leaves its claims without evidence, and a note says why.
+        A process that breaks leaves its claims without evidence, and a note says why. ``has_cache``: whether pytest has its
+        cache here.
         """
         self._look_again()  # what is measured must be what was looked at
         command = [
@@ -126,13 +128,15 @@ class Rundown:
             "pytest",
             *items,
             *arguments,
-            "-p",
-            "no:cacheprovider",
             "-q",
         ]
         command.append(f"--gonogo-measured-run={self.directory.ask_in()}@{self.directory.path}")
         log = self.directory.path / "measured.log"
-        with log.open("wb") as output:
+        with tempfile.TemporaryDirectory(prefix="gonogo-cache-") as cache, log.open("wb") as output:
+            if (
+                has_cache
+            ):  # one of its own: what failed last is the leader's to remember, and options like --lf stay known
+                command += ["-o", f"cache_dir={cache}"]
             try:
                 done = subprocess.run(
                     command,
@@ -150,7 +154,7 @@ class Rundown:
                 return
             finally:
                 self.directory.shut()
-        if done.returncode not in (0, 1):
+        if done.returncode not in (0, 1) or not self.directory.shard("measured").exists():
             lines = log.read_text(errors="replace").strip().splitlines()
             errors = [line for line in lines if line.lower().startswith("error") or "error:" in line]
             last = (errors or lines[-1:] or ["(no output)"])[:1]

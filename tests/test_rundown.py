@@ -238,13 +238,17 @@ def test_a_run_is_judged_sealed_and_pointed_to(make: Make, tmp_path: Path) -> No
     assert (tmp_path / "reports" / "latest").resolve() == run.path.resolve()
 
 
-def test_the_measured_pass_that_breaks_is_said(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("breaks", "status"), [(["--unknown-option"], 4), (["-p", "ends_with_1"], 1)], ids=["4", "1"])
+def test_a_measured_pass_that_breaks_is_said_whatever_its_status(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breaks: list[str], status: int
+) -> None:
     monkeypatch.chdir(tmp_path)
     run = make(criteria=CRITERIA)
+    (tmp_path / "ends_with_1.py").write_text("raise SystemExit(1)")
     rundown = Rundown(run, run.info())
-    rundown.measure(["nowhere.py::test_x"], [f"--rootdir={tmp_path}", "--unknown-option"], tmp_path)
+    rundown.measure(["nowhere.py::test_x"], [f"--rootdir={tmp_path}", *breaks], tmp_path)
     [note] = rundown.notes
-    assert note.startswith("the measured pass ended with status 4: ")
+    assert note.startswith(f"the measured pass ended with status {status}: ")
     assert note.endswith("see measured.log in the run's folder")
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +50,17 @@ def test_a_release_that_holds_is_go_in_every_way(tmp_path: Path) -> None:
     assert all(document == documents[0] for document in documents)
     samples = [answer.document["criteria"][2]["claims"][0]["bounds"][0]["n"] for answer in answers.values()]
     assert samples == [2, 2, 2], "the measured pass takes its samples, once"
+
+
+@pytest.mark.parametrize("options", ["--lf", "-p no:cacheprovider", "--sw"])
+def test_what_pytest_is_always_told_does_not_keep_the_measured_pass_from_its_work(tmp_path: Path, options: str) -> None:
+    write_project(tmp_path)
+    add_speed(tmp_path)
+    command = [sys.executable, "-m", "pytest", "acceptance", "-q", "-p", "no:allure_pytest"]
+    environment = {**os.environ, "PYTEST_ADDOPTS": options}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert "GO  all 3 required criteria hold" in done.stdout, done.stdout
+    assert done.returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,16 @@ def known_commands(config: pytest.Config) -> tuple[list[str], list[str]]:
     """The options of the plugin, and the commands of the command line."""
     group = next(group for group in config._parser._groups if group.name == "gonogo")
     options = [name for option in group.options for name in option.names() if name != "--gonogo-measured-run"]
-    return sorted(options), sorted(f"gonogo {' '.join(path)}" for path, _ in _commands(main, ()))
+    commands = list(_commands(main, ()))
+    options += {
+        name
+        for _, command in commands
+        for parameter in command.params
+        if isinstance(parameter, click.Option)
+        for name in parameter.opts
+        if name.startswith("--")
+    }
+    return sorted(options), sorted(f"gonogo {' '.join(path)}" for path, _ in commands)
 
 
 def _commands(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:

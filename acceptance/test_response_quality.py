@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gonogo.errors import EvidenceGap, MissingReply
+from gonogo.errors import EvidenceGap
 from gonogo.model import Provenance
 from gonogo.replies import reply_conforms
 
@@ -22,13 +22,9 @@ def _conforms(case, release, definitions):
     recordings = definitions.recordings[release.release.version]
     recording = recordings.of_case(case.step, case.id)
     if recording is not None and recording.provenance is Provenance.REKEYED:
-        raise MissingReply(
-            f"recording {recording.id} was re-keyed to a changed prompt; no model has answered that prompt"
-        )
+        raise EvidenceGap("its recording was re-keyed to a changed prompt; no model has answered that prompt")
     if recording is not None and not recording.from_a_model and not recordings.synthetic:
-        raise EvidenceGap(
-            f"the reply of {recording.id} was written, while others were captured; record it from a model"
-        )
+        raise EvidenceGap("its reply was written, while others were captured; record it from a model")
     ran = release.run(case, watched=False)
     conforms = reply_conforms(ran.exchanges[-1].reply or "", definitions.workflow.step(case.step).output_format).ok
     return conforms and ran.run.succeeded

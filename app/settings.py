@@ -69,7 +69,10 @@ class Settings:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
-        """Settings from ``BLOG_…`` variables, as ``BLOG_LLM_TIMEOUT=30``. Other variables are not looked at."""
+        """Settings from ``BLOG_…`` variables, as ``BLOG_LLM_TIMEOUT=30``. Raises SettingsError with all that is wrong.
+
+        Other variables are not looked at: Kubernetes sets some of its own, such as ``BLOG_PORT``, for a service of that name.
+        """
         numbers: dict[str, Callable[[str], object]] = {
             "LLM_TIMEOUT": float,
             "LLM_RETRIES": int,
@@ -78,15 +81,23 @@ class Settings:
         }
         texts = {"DATABASE_URL", "LLM_API", "LLM_BASE_URL", "LLM_MODEL", "LOG_LEVEL", "WORKFLOWS", "POSTS"}
         config: dict[str, object] = {}
+        problems = []
         for key in sorted(texts | numbers.keys()):
-            text = environ.get(ENVIRONMENT_PREFIX + key)
-            if text is None:
+            name = ENVIRONMENT_PREFIX + key
+            if name not in environ:
                 continue
+            text = environ[name]
             try:
                 config[key] = numbers[key](text) if key in numbers else text
             except ValueError:
-                raise SettingsError(f"{ENVIRONMENT_PREFIX}{key} = {text!r} is not a number") from None
-        return cls.from_mapping(config)
+                problems.append(f"{name} = {text!r} is not a number")
+        try:
+            settings = cls.from_mapping(config)
+        except SettingsError as error:
+            problems.append(str(error))
+        if problems:
+            raise SettingsError("; ".join(problems))
+        return settings
 
 
 def _checked(key: str, value: object) -> object:

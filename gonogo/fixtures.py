@@ -10,6 +10,7 @@ import pytest
 from gonogo.collector import Collector
 from gonogo.criteria import Criteria, Criterion
 from gonogo.documents import closest
+from gonogo.errors import EvidenceGap
 from gonogo.gathering import ClaimEvidence
 from gonogo.grammar import Grammar
 from gonogo.latency import Stopwatch, lanes_of
@@ -34,7 +35,8 @@ def criterion_of(node: pytest.Item | pytest.Function, criteria: Criteria) -> Cri
         known = [one.id for one in criteria.criteria]
         near = closest(str(marker.args[0]), known) if marker.args else ""
         raise pytest.UsageError(
-            f"{node.nodeid}: criterion{marker.args!r} names none of criteria.toml{near}; write one of {', '.join(known)}"
+            f"{node.nodeid}: criterion{marker.args!r} names none of criteria.toml{near}; write one of {', '.join(known)}, "
+            "or add the criterion to criteria.toml"
         )
     return criteria[marker.args[0]]
 
@@ -81,6 +83,8 @@ def cases(request: pytest.FixtureRequest, definitions: Definitions) -> tuple[Cas
     workflow = definitions.workflow
     if "step" in request.fixturenames:
         step: Step = request.getfixturevalue("step")
+        if not workflow.cases_of(step.id):
+            raise EvidenceGap(f"the step {step.id} has no cases; write some, a claim about it rests on them")
         return workflow.cases_of(step.id)
     return tuple(case for step in workflow.steps for case in workflow.cases_of(step.id))
 

@@ -163,6 +163,11 @@ class Prompt:
         return "\n\n".join(message.content for message in self.messages)
 
     @property
+    def transcript(self) -> str:
+        """The messages with their roles, for comparison: two prompts of one text may speak in other voices."""
+        return "\n\n".join(f"{message.role}: {message.content}" for message in self.messages)
+
+    @property
     def size(self) -> int:
         """Length in bytes of UTF-8; lone surrogates count as three bytes."""
         return len(self.text.encode("utf-8", "surrogatepass"))

@@ -18,7 +18,7 @@ import pytest
 
 from gonogo import fixtures, options
 from gonogo.collector import Collector, NotASuite
-from gonogo.errors import GonogoError
+from gonogo.errors import EvidenceGap, GonogoError, ProductFailure
 from gonogo.evidence import Shard
 from gonogo.model import Claim, Outcome
 from gonogo.options import Settings
@@ -335,6 +335,8 @@ class Gatherer:
                 evidence.note(Outcome.PASSED, "", report.duration)
             else:
                 evidence.note_error(error, report.duration)
+                if isinstance(error, ProductFailure | EvidenceGap):
+                    report.longrepr = str(error)  # where it was raised is gonogo's own business
             if report.when == "call":
                 allure_report.attach_evidence(evidence.attachments())
             evidence.complete = report.when == "teardown"

@@ -245,19 +245,22 @@ class Target:
         """The prompt that the model receives in a run of a case; of a release that runs nothing, the one it constructs.
 
         Raises:
-            ProductFailure: a run asks the model for nothing, or for several things.
+            ProductFailure: a run asks the model for nothing, for several things, or sends its fallback.
             ProductError: the release raised.
         """
+        shown = self.construct(case)
+        if shown.fallback is not None:
+            raise ProductFailure(f"the release sends its fallback ({shown.fallback}), not a constructed prompt")
         if Ability.REPLY not in self.worker.abilities:
-            return self.construct(case)
+            return shown
         if case.key not in self._received:
             ran = self.run(case, script=Script(Reply(""), None), watched=False)
             prompts = {prompt_of(one.request) for one in ran.exchanges}
             if len(prompts) != 1:
                 raise ProductFailure(
-                    f"{case.path}: a run asks the model for {len(prompts)} prompts, not for one; it ended with {ran.run.error}"
+                    f"a run asks the model for {len(prompts)} prompts, not for one; it ended with {ran.run.error}"
                 )
-            self._received[case.key] = Built(prompts.pop() or Prompt(()), ran.run.fallback)
+            self._received[case.key] = Built(prompts.pop() or Prompt(()))
         return self._received[case.key]
 
     def construct_all(self, cases: Sequence[Case]) -> list[Built | ProductError]:

@@ -2,7 +2,7 @@
 
 The adapter is `<this file>:open_release`. What a release does differently comes from its options: ``ending`` (text at
 the end of each prompt), ``sends`` (more of it, which no preview shows), ``model`` (in place of the step's), ``silent``,
-``raises`` (steps that send nothing, or raise).
+``raises`` (steps that send nothing, or raise), ``fallback`` (the reason that its preview gives for one).
 """
 
 from __future__ import annotations
@@ -54,11 +54,15 @@ class SmallBlog:
             case ["DELETE", "api", "posts", post]:
                 return 204, self.posts.pop(int(post))
             case ["POST", "api", "posts", post, "steps", step, "preview"]:
-                return 200, {"prompt": self.prompt(self.steps[step], self.posts[int(post)]), "fallback": None}
+                return 200, {"prompt": self.prompt(self.steps[step], self.posts[int(post)]), "fallback": self.fallback}
             case ["POST", "api", "posts", post, "steps", step, "run"]:
                 return self.run(self.steps[step], self.posts[int(post)])
             case _:
                 return 404, {"error": {"code": "not-found", "message": "/".join(path)}}
+
+    @property
+    def fallback(self) -> dict[str, str] | None:
+        return {"reason": self.options["fallback"]} if "fallback" in self.options else None
 
     def prompt(self, step: Step, fields: dict[str, str]) -> str:
         entries = [f"{one.name}: {fields[one.field]}" for one in step.inputs if fields.get(one.field, "").strip()]

@@ -36,7 +36,7 @@ def generate_html(run: RunDirectory, reports: Path, *, results: Path | None = No
     found = results or run.allure_results
     if not any(found.glob("*-result.json")):
         raise ReportError(
-            f"{found}: no Allure results; if the run wrote them elsewhere (--alluredir), name that folder, "
+            f"{found}: no Allure results; if the run wrote them elsewhere (--alluredir), name that folder with --results, "
             "if Allure was switched off (-p no:allure_pytest), run again with it"
         )
     check_results(run, found)
@@ -51,7 +51,10 @@ def generate_html(run: RunDirectory, reports: Path, *, results: Path | None = No
         with tempfile.TemporaryDirectory() as scratch:
             others = Path(scratch, "history.jsonl")
             others.write_text(before, encoding="utf-8")
-            generator.generate(found, out, config=config, history=others, name=name)
+            try:
+                generator.generate(found, out, config=config, history=others, name=name)
+            except ReportError as error:  # that file is gone by the time it is read of
+                raise ReportError(str(error).replace(str(others), str(history))) from error
     return out / "index.html"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gonogo.errors import TargetError
-from gonogo.model import Ability, Case, Json, Prompt, Step
+from gonogo.model import Ability, Case, Json, Message, Prompt, Step
 from gonogo.targets.adapter import Built, Run, WorkerContext
 
 __all__ = ["FunctionAdapter"]
@@ -34,8 +34,14 @@ class FunctionAdapter:
 
     def construct(self, case: Case) -> Built:
         """Call the function."""
-        built = self.build(self._steps[case.step], case.inputs)
-        return Built(built if isinstance(built, Prompt) else Prompt.of(built))
+        built: object = self.build(self._steps[case.step], case.inputs)
+        if isinstance(built, str):
+            return Built(Prompt.of(built))
+        if isinstance(built, Prompt) and all(isinstance(one, Message) for one in built.messages):
+            return Built(built)
+        raise TargetError(
+            f"the adapter's function returned {built!r:.80}; let it return a text, or Prompt((Message(role, content), ...))"
+        )
 
     def constructor(self, case: Case) -> Callable[[], object]:
         """The function with its arguments."""

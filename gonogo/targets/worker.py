@@ -54,7 +54,7 @@ class _Gate:
         if host not in self.allowed:
             self.refused.append(host)
             raise OutboundConnection(
-                f"the release tried to reach {host!r}; only its stub and {list(self.allowed)} are open to it"
+                f"the release tried to reach {host!r}; open to it are {list(self.allowed)}, and its stub by way of requests"
             )
 
     def stray(self, call: str) -> None:
@@ -66,7 +66,10 @@ class _Gate:
         if not self.refused:
             return None
         places, self.refused = sorted(set(self.refused)), []
-        return {"broken": f"the release tried to reach {', '.join(places)}", "outbound": True}
+        return {
+            "broken": f"the release tried to reach {', '.join(places)}; its stub answers what is asked with requests",
+            "outbound": True,
+        }
 
 
 def load_factory(reference: str) -> Callable[[WorkerContext], Adapter]:

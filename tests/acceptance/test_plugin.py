@@ -94,6 +94,13 @@ def test_a_suite_test_without_a_criterion_runs_as_it_always_does(project: Path, 
     assert "4 passed" in answer.output
 
 
+def test_what_falls_short_is_said_without_a_look_into_gonogo(project: Path, judge: Judge) -> None:
+    write(project, "adapter.py", ADAPTER.replace("RESPONSE:", "ANSWER:"))
+    answer = judge()
+    assert "structure/facts: 2 findings fail" in answer.output
+    assert "pytest_runtest_call" not in answer.output
+
+
 # --- options
 
 

@@ -310,6 +310,8 @@ def test_the_environment_is_read_where_the_entry_point_says_so() -> None:
     assert settings == replace(Settings(), llm_retries=5, llm_timeout=1.5, llm_api="openai-chat")
     with pytest.raises(SettingsError, match="BLOG_LLM_RETRIES = 'many' is not a number"):
         Settings.from_environ({"BLOG_LLM_RETRIES": "many"})
+    with pytest.raises(SettingsError, match=r"BLOG_LLM_RETRIES = 'many' is not a number; .*LLM_API"):
+        Settings.from_environ({"BLOG_LLM_RETRIES": "many", "BLOG_LLM_API": "telepathy"})
 
 
 def test_the_wsgi_entry_point_is_configured_by_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -76,8 +76,15 @@ def test_the_prompt_received_is_the_one_that_reaches_the_model_and_not_the_previ
 
 
 def test_a_run_that_asks_the_model_nothing_falls_short(running: Callable[..., Target]) -> None:
-    with pytest.raises(ProductFailure, match=r"facts/roads: a run asks the model for 0 prompts, .*the model is asleep"):
+    with pytest.raises(ProductFailure, match=r"a run asks the model for 0 prompts, .*the model is asleep"):
         running(silent=["facts"]).received(RECORDED[0])
+
+
+def test_a_fallback_is_named_and_no_prompt_to_be_judged(running: Callable[..., Target]) -> None:
+    with pytest.raises(
+        ProductFailure, match=r"the release sends its fallback \(no template\), not a constructed prompt"
+    ):
+        running(fallback="no template").received(RECORDED[0])
 
 
 def test_a_release_describes_itself_unless_its_words_were_kept(target: Target, tmp_path: Path) -> None:

@@ -17,9 +17,5 @@ def test_fresh_processes_build_the_same_bytes(step, cases, criterion, candidate,
             with evidence.about(case):
                 if isinstance(built, AssertionError):
                     raise built
-                evidence.add(
-                    case,
-                    same_text(
-                        "determinism", f"the prompt with {words} on {day}", candidate.construct(case).text, built.text
-                    ),
-                )
+                usual, what = candidate.construct(case), f"the prompt with {words} on {day}"
+                evidence.add(case, same_text("determinism", what, usual.prompt.transcript, built.prompt.transcript))

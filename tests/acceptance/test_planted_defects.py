@@ -468,7 +468,13 @@ class Defect:
 
 DEFECTS = (
     Defect("sections swapped", PROCESSOR, IN_PROCESSOR + SWAPPED, "prompt-structure", "sections stand in the order"),
-    Defect("sections swapped by the constructor", CONSTRUCTOR, IN_CONSTRUCTOR + SWAPPED, "prompt-structure", "missing"),
+    Defect(
+        "sections swapped by the constructor",
+        CONSTRUCTOR,
+        IN_CONSTRUCTOR + SWAPPED,
+        "prompt-structure",
+        "its fallback (invalid-result)",
+    ),
     Defect("RESPONSE dropped", PROCESSOR, IN_PROCESSOR + NO_RESPONSE, "prompt-structure", "RESPONSE is missing"),
     Defect("an input left out", CONSTRUCTOR, IN_CONSTRUCTOR + LEFT_OUT, "field-mapping", "is left out"),
     Defect("an input twice", CONSTRUCTOR, IN_CONSTRUCTOR + TWICE, "field-mapping", "stands there 2 times"),

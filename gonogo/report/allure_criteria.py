@@ -348,7 +348,7 @@ def _environment(run: LoadedRun, document: Mapping[str, Any]) -> dict[str, str]:
         "Phase": document["run"]["phase"],
         "Release": str(releases["candidate"]["version"]) + before,
         "Digest": f"{document['run']['digest'][:16]}…",
-        "Recordings": "synthetic, at least in part" if run.info.facts.synthetic else "none synthetic",
+        "Recordings": "synthetic: no model gave the replies" if run.info.facts.synthetic else "not synthetic",
         "Python": str(releases["candidate"].get("python") or platform.python_version()),
         "Started": run.info.started,
     }

@@ -230,7 +230,7 @@ def test_the_first_page_names_release_phase_verdict_and_digest(good_run: SampleR
         "Phase=pre",
         "Release=2.0.0 (previous: 1.9.0)",
         f"Digest={run.digest[:16]}\\u2026",
-        "Recordings=synthetic, at least in part",
+        "Recordings=synthetic: no model gave the replies",
         "Python=3.12.9",
         "Started=2026-11-23T07:00:01.000+00:00",
     ]

@@ -28,6 +28,7 @@ class BlogApplication(HttpApplication):
         {Ability.PROMPT, Ability.REPLY, Ability.FAULT, Ability.WORKER, Ability.DEFINITIONS, Ability.APPLICATION}
     )
     seam = "app.workflow.scripts.llm_processor:construct_prompt"
+    model_url = "http://127.0.0.1:11434"
 
     def __init__(self, context: WorkerContext) -> None:
         # imported here and nowhere earlier: by now the release's folder stands first on the path
@@ -39,7 +40,7 @@ class BlogApplication(HttpApplication):
         self._app = create_app(
             {
                 "DATABASE_URL": str(context.options.get("database", f"sqlite:///{context.scratch / 'blog.sqlite3'}")),
-                "LLM_BASE_URL": "http://127.0.0.1:11434",
+                "LLM_BASE_URL": self.model_url,
                 "LLM_BACKOFF": 0.0,
                 "LOG_SINK": self._keep,
             }
@@ -103,10 +104,11 @@ class BlogApplication(HttpApplication):
                 if table.name != "runs":
                     keys = ", ".join(column.name for column in table.primary_key.columns)
                     rows = session.connection().exec_driver_sql(f"SELECT * FROM {table.name} ORDER BY {keys}").all()
-                    state[f"table {table.name}"] = _digest_of_rows(rows)
-                    if table.name == "post_fields":
+                    if table.name == "post_fields":  # those of this post stand there by name
                         owner = table.columns.keys().index("post_id")
                         state["fields of other posts"] = _digest_of_rows(row for row in rows if row[owner] != post)
+                    else:
+                        state[f"table {table.name}"] = _digest_of_rows(rows)
         return state
 
     def runs_recorded(self) -> int:

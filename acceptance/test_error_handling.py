@@ -56,6 +56,14 @@ def _good_replies(step, cases, llm):
     return [*good, *((case, longer) for longer in _very_long(text, step.output_format))]
 
 
+def _read(text, template):
+    """The value that a stored text stands for; the text itself where it should be JSON and is none."""
+    try:
+        return text if template.is_plain_text else json.loads(text)
+    except ValueError:
+        return text
+
+
 def _very_long(text, template):
     """The reply with one of its texts made so long that nobody who cuts replies off would leave it whole, if one may be."""
     value = text.strip() if template.is_plain_text else json_in(text)
@@ -146,13 +154,13 @@ def _stored(step, text, run):
         "database", stored, "a good reply is stored" if stored else f"a good reply was not stored: {run.error}"
     )
     expected = text.strip() if step.output_format.is_plain_text else json_in(text)
-    yield same_text(
-        "output", "the output", json.dumps(expected, sort_keys=True), json.dumps(run.output, sort_keys=True)
-    )
+    found = run.stored.get(step.output_field, "")
+    for what, value in (("the output", run.output), ("what is stored", _read(found, step.output_format))):
+        yield same_text("output", what, json.dumps(expected, sort_keys=True), json.dumps(value, sort_keys=True))
     others = sorted(
         name
         for name in {*run.state_before, *run.state_after} - {field}
-        if not name.startswith("table ") and run.state_before.get(name) != run.state_after.get(name)
+        if run.state_before.get(name) != run.state_after.get(name)
     )
     yield Finding(
         "database", not others, f"changed besides: {', '.join(others)}" if others else "nothing else was changed"

@@ -187,13 +187,13 @@ def update(roles: Sequence[str], yes: bool) -> None:
             folder = bench.definitions.project.recordings_of(target.release)
             check_layout(folder, root=bench.definitions.project.root)
             chosen, shown = [], dict[tuple[str, ...], str]()
+            console.print(Text(f"{role} {target.release.version}: {len(found.moved)} moved", style="bold"))
             for one in found.moved:
                 _show_moved(console, one, shown)
                 if yes or click.confirm(f"move {one.recording.id} to this prompt?"):
                     chosen.append(one)
             before = by_step(bench.definitions.recordings[target.release.version].recordings)
             after = {step: rekey(kept, chosen, today=_today()) for step, kept in before.items()}
-            console.print(Text(f"{role} {target.release.version}:", style="bold"))
             _say_written(console, write_recordings(folder, before, after))
             for path, why in {**found.missing, **found.failed}.items():
                 console.print(Text(_printable(f"not updatable: {path}: {why}")))

@@ -17,10 +17,12 @@ from gonogo.project import Project, Release
 __all__ = ["Contents", "change_notes"]
 
 _SHOWN = 3
+_WRITTEN_BY_TOOLS = frozenset({".git", ".gonogo_cache", ".mypy_cache", ".pytest_cache", ".ruff_cache"})
 _WORDS = {
     "candidate": "the candidate's files",
     "baseline": "the previous release's files",
     "suites": "the suites",
+    "criteria": "the criteria",
     "cases": "the cases",
     "workflows": "the workflows",
     "recordings": "the recordings",
@@ -42,8 +44,11 @@ class Contents:
     def of(cls, project: Project, suites: Sequence[Path]) -> Contents:
         """The files as they are now. ``suites``: the folders whose Python files judge the releases."""
         releases = {"candidate": project.candidate, "baseline": project.baseline}
-        found = {name: _release_files(release) for name, release in releases.items() if release is not None}
+        found = {
+            name: _release_files(release, project.reports) for name, release in releases.items() if release is not None
+        }
         found["suites"] = _hashed(_suite_files(project, suites), project.root)
+        found["criteria"] = _hashed([project.criteria], project.root)
         found["cases"] = _hashed(_files_below(project.cases), project.cases)
         found["workflows"] = _hashed(_files_below(project.workflows), project.workflows)
         folders = {project.recordings_of(release) for release in releases.values() if release is not None}
@@ -79,9 +84,12 @@ def change_notes(changed: Mapping[str, Iterable[str]]) -> list[str]:
     return notes
 
 
-def _release_files(release: Release) -> dict[str, str]:
+def _release_files(release: Release, reports: Path) -> dict[str, str]:
     """Path below the release's folder -> hash, with the overlay laid over it as ``Release.laid_out`` does; and its facts."""
-    files = _hashed((path for name in release.packages for path in _files_below(release.tree / name)), release.tree)
+    packages = (path for name in release.packages for path in _files_below(release.tree / name))
+    # a package may be the whole project: what runs and tools write there is no part of a release
+    own = (path for path in packages if not path.is_relative_to(reports) and not _WRITTEN_BY_TOOLS & {*path.parts})
+    files = _hashed(own, release.tree)
     if release.overlay is not None:
         files |= _hashed(_files_below(release.overlay), release.overlay)
     return files if release.facts is None else files | {f"facts in {release.facts.name}": _hash(release.facts)}
@@ -128,6 +136,9 @@ def _named(path: Path, root: Path) -> str:
 
 def _hash(path: Path) -> str:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "no file"
+        if not path.is_file():
+            return "no file"
+        with path.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
     except OSError as error:
         return f"cannot be read: {error.strerror}"

@@ -71,7 +71,8 @@ class ClaimEvidence:
         try:
             yield
         except ProductFailure as error:
-            self.add(case, Finding("raised", False, str(error), "\n".join(getattr(error, "__notes__", []))))
+            said = str(error).removeprefix(f"{case.path}: ")  # the finding names its case itself
+            self.add(case, Finding("raised", False, said, "\n".join(getattr(error, "__notes__", []))))
         except MissingReply as error:
             first, _, rest = str(error).partition("\n")
             self.gap(case, "prompt moved: no recording answers the request", f"{first}\n{rest}")

@@ -25,6 +25,7 @@ _FILES = {
     "candidate": "files of the candidate",
     "baseline": "files of the previous release",
     "suites": "files of the suites",
+    "criteria": "files of the criteria",
     "cases": "files of the cases",
     "workflows": "files of the workflows",
     "recordings": "files of the recordings",

@@ -206,6 +206,8 @@ class Leader:
             has_cache = self._config.pluginmanager.hasplugin("cacheprovider")
             self._rundown.measure(self._measured, self._pytest_arguments(), self._config.rootpath, has_cache=has_cache)
         results = Path(self._config.option.allure_report_dir) if self._allure_is_on() else None
+        if exitstatus == pytest.ExitCode.TESTS_FAILED and session.testsfailed > len(self._failed):
+            self._failed.append("something that is no test (a limit of coverage?), told above")
         verdict = self._rundown.judge(results, failed=self._failed)
         session.exitstatus = exitstatus if interrupted else exit_status(verdict.status)
         try:

@@ -219,7 +219,7 @@ class TestRecordings:
         before = (recorded / "recordings" / "2.0" / "facts.yaml").read_bytes()
         result = gonogo("recordings", "update", "--release", "candidate", "--yes")
         assert result.output.splitlines() == [
-            "candidate 2.0:",
+            "candidate 2.0: 0 moved",
             "nothing was written",
             "not updatable: title/roads: no recording was made for it",
         ]

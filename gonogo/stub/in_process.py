@@ -48,7 +48,9 @@ def installed(
 
     def answer(call: requests.PreparedRequest) -> tuple[int, Mapping[str, str], Any]:
         body = call.body or b""
-        request = read_request(call.url or "", body.encode() if isinstance(body, str) else body)
+        url = call.url or ""
+        known = url.startswith(stub.base_url)
+        request = read_request(url, body.encode() if isinstance(body, str) else body) if known else None
         if request is None:
             stray = f"{call.method} {call.url}"
             stub.note_stray(stray)

@@ -97,6 +97,7 @@ class Stub:
     step: str | None = None
     script: Script | None = None
     fault: LlmFault | None = None
+    base_url: str = ""  # where the application was told that its model is; a request to elsewhere is none to its model
     journal: list[Exchange] = field(default_factory=list)
 
     @cached_property

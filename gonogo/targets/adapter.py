@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -46,6 +46,7 @@ class Run:
         runs_recorded: how many run records this run left behind.
         fallback: the reason of a fallback, or none.
         fallback_logged, fallback_counted: log events and metric increments that speak of a fallback.
+        stored: the fields of the post after a run that succeeded; empty where nobody looked.
         answer: the whole answer to a run that failed, as its user gets it; empty where there is none beside ``error``.
         record: what the application says of this run when asked afterwards: ``status`` (succeeded or failed), ``prompt``
             and ``error`` (its code); empty where it knows of no such run, none where it cannot be asked.
@@ -60,6 +61,7 @@ class Run:
     fallback: str | None
     fallback_logged: int
     fallback_counted: int
+    stored: Mapping[str, str] = field(default_factory=dict)
     answer: str = ""
     record: Mapping[str, Json] | None = None
 
@@ -77,7 +79,8 @@ class Adapter(Protocol):
     """A release inside its worker. ``abilities`` says which of the methods may be called.
 
     ``seam`` is ``package.module:attribute`` of the function that builds prompts, as the application calls it; faults are
-    injected there.
+    injected there. An adapter may say as ``model_url`` where it told its release that the model is; a request to a model
+    elsewhere is refused and named.
     """
 
     abilities: frozenset[Ability]

@@ -113,7 +113,7 @@ class ReleaseWorker:
             ProductError: the release raised while it started.
         """
         try:
-            answer = self._receive(f"release {self.release.version} does not start")
+            answer = self._receive("it does not start")
             self.abilities = frozenset(Ability(one) for one in answer)
         except BaseException:
             self.close()

@@ -171,6 +171,7 @@ class HttpApplication:
                 fallback=(body.get("fallback") or {}).get("reason"),
                 fallback_logged=told[1] - told_before[1],
                 fallback_counted=told[2] - told_before[2],
+                stored=self.fields(post) if watched and error is None else {},
                 answer="" if error is None else answer.body.decode(errors="replace"),
                 record=self.run_record(_named(error, body)) if watched else None,
             )
@@ -185,8 +186,11 @@ class HttpApplication:
 
     def state(self, post: int) -> dict[str, str]:
         """Name -> digest of everything that is stored: here, the fields of the post."""
-        fields = self._ask("GET", self.contract.post.format(post=post), expected=200)["fields"]
-        return {f"field {name}": digest(value) for name, value in fields.items()}
+        return {f"field {name}": digest(value) for name, value in self.fields(post).items()}
+
+    def fields(self, post: int) -> dict[str, str]:
+        """What the application shows of a post's fields."""
+        return dict(self._ask("GET", self.contract.post.format(post=post), expected=200)["fields"])
 
     def runs_recorded(self) -> int:
         """How many run records there are; 0 where nothing tells."""

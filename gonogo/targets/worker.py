@@ -295,6 +295,7 @@ def main() -> None:
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a release that does not start is the product's failure
             pipe.send_bytes(json.dumps(gate.report() or {"raised": _raised(error)}).encode())
             return
+        stub.base_url = getattr(adapter, "model_url", "")
         server = Server(adapter, stub, own_clock, model_clock, tree, context.steps)
         pipe.send_bytes(json.dumps(gate.report() or {"value": server.abilities()}).encode())
         while True:

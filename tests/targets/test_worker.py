@@ -181,9 +181,7 @@ def test_text_that_no_encoding_takes_survives_the_pipe(shared: ReleaseWorker) ->
 
 
 def test_a_release_that_raises_while_it_starts_is_the_products_error(open_worker: Callable[..., ReleaseWorker]) -> None:
-    with pytest.raises(
-        ProductError, match=r"release 2\.0\.0: release 2\.0\.0 does not start: RuntimeError: no database"
-    ):
+    with pytest.raises(ProductError, match=r"release 2\.0\.0: it does not start: RuntimeError: no database"):
         open_worker("broken")
 
 

@@ -55,6 +55,7 @@ def test_every_file_counts_where_it_belongs(project: Project) -> None:
     files = {name: set(found) for name, found in contents(project).files.items()}
     assert files["candidate"] == {"app/__init__.py", "app/prompts/build.py", "app/prompts/style.txt", "letters.py"}
     assert files["suites"] == {"acceptance/test_structure.py", "adapter.py", "conftest.py"}
+    assert files["criteria"] == {"criteria.toml"}
     assert files["cases"] == {"facts.yaml", "title.yaml"}
     assert "planning/facts.yaml" in files["workflows"]
     assert files["recordings"] == {"2.0/facts.yaml"}
@@ -123,6 +124,7 @@ def test_two_checkouts_of_the_same_files_are_alike(project: Project, tmp_path_fa
             copy.write_bytes(path.read_bytes())
     candidate = replace(project.candidate, adapter=f"{other / 'adapter.py'}:open_release", tree=other)
     places = {name: other / name for name in ("workflows", "cases", "recordings")}
+    places["criteria"] = other / "criteria.toml"
     moved = replace(project, root=other, candidate=candidate, baseline=None, **places)
     expected = {name: value for name, value in contents(project).hashes.items() if name != "baseline"}
     assert contents(moved).hashes == expected
@@ -153,6 +155,18 @@ def test_what_is_kept_of_a_release_counts_as_its_own(project: Project) -> None:
     before = contents(replace(project, baseline=replace(project.baseline, facts=facts)))
     facts.write_text('{"endpoints": []}')
     assert before.changed() == {"baseline": {"facts in 1.0.json"}}
+
+
+def test_of_a_package_that_is_the_whole_project_what_runs_and_tools_write_does_not_count(project: Project) -> None:
+    whole = replace(project.candidate, tree=project.root.parent, packages=(project.root.name,))
+    project = replace(project, candidate=whole, baseline=None)
+    before = contents(project)
+    for written in ("reports/runs/1/run.json", ".gonogo_cache/x.json", ".pytest_cache/README.md", ".git/HEAD"):
+        (project.root / written).parent.mkdir(parents=True, exist_ok=True)
+        (project.root / written).write_text("written", encoding="utf-8")
+    assert before.changed() == {}
+    (project.root / "letters.py").write_text("def letter(): return 1\n", encoding="utf-8")
+    assert set(before.changed()) == {"candidate"}
 
 
 def test_a_package_that_is_not_there_has_no_files(project: Project) -> None:

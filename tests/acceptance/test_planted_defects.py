@@ -449,6 +449,44 @@ def _cut(value):
     return value[:8000] if isinstance(value, str) else value
 """
 
+STORED_SHORT = """
+import dataclasses as _dataclasses
+
+_faultless = store
+
+
+def store(services, current, output, output_field):
+    return _faultless(services, current, _dataclasses.replace(output, text=output.text[:200]), output_field)
+"""
+
+TITLES_LOST = """
+from sqlalchemy import text as _text
+
+from app import repository as _repository
+
+_faultless = _repository.set_post_field
+
+
+def _careless(session, *arguments):
+    _faultless(session, *arguments)
+    session.execute(_text("UPDATE posts SET title = 'Untitled'"))
+
+
+_repository.set_post_field = _careless
+"""
+
+MODEL_ELSEWHERE = """
+_faultless = LLMClient.__init__
+
+
+def _elsewhere(self, settings):
+    _faultless(self, settings)
+    self._url = "http://models.dev.example" + self._api.path
+
+
+LLMClient.__init__ = _elsewhere
+"""
+
 PREAMBLES_REFUSED = """
 def _after_preamble(text):
     raise ValueError("the reply holds no JSON")
@@ -548,6 +586,8 @@ DEFECTS = (
     Defect("a metric renamed", METRICS, METRIC_RENAMED, "no-breaking-changes", "blog_runs_total counter"),
     Defect("another version", PROCESSOR, 'RELEASE = "0.0.1"', "environment", "says that it is 0.0.1"),
     Defect("long outputs cut", PROCESSOR, LONG_OUTPUT_CUT, "error-handling", "the output differs"),
+    Defect("outputs stored short", PROCESSOR, STORED_SHORT, "error-handling", "what is stored differs"),
+    Defect("titles of posts lost", PROCESSOR, TITLES_LOST, "error-handling", "table posts"),
     Defect("preambles refused", REPLIES, PREAMBLES_REFUSED, "error-handling", "a good reply was not stored"),
 )
 
@@ -573,6 +613,13 @@ def test_a_planted_defect_ends_no_go_and_is_named_by_its_criterion(defect: Defec
     }
     assert defect.reason in answer.reasons(defect.criterion)
     assert f"{defect.criterion} is NO-GO" in answer.document["reasons"]
+
+
+def test_a_model_that_is_asked_elsewhere_is_named_and_not_green(copy: Copy) -> None:
+    copy.append(CLIENT, MODEL_ELSEWHERE)
+    answer = copy.judge("prompt-structure")
+    assert answer.status == 10, answer.output
+    assert "the release tried to reach POST http://models.dev.example" in answer.reasons("prompt-structure")
 
 
 # The others take longer; the acceptance suites of the project itself end GO with all of them.

@@ -101,6 +101,25 @@ def test_what_falls_short_is_said_without_a_look_into_gonogo(project: Path, judg
     assert "pytest_runtest_call" not in answer.output
 
 
+COVERAGE = """
+import pytest
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session):
+    yield
+    session.testsfailed += 1  # as pytest-cov does where a limit is missed
+    return True
+"""
+
+
+def test_what_pytest_counts_as_failed_and_is_no_test_keeps_a_run_from_go(project: Path, judge: Judge) -> None:
+    write(project, "acceptance/conftest.py", COVERAGE)
+    answer = judge()
+    assert answer.status == 10, answer.output
+    assert "something that is no test (a limit of coverage?), told above" in "\n".join(answer.document["reasons"])
+
+
 # --- options
 
 

@@ -61,6 +61,7 @@ def part(answer: Answer) -> Part:
         ("letters.py", "the candidate's files were changed while the run went on: letters.py; let nothing write there"),
         ("adapter.py", "the suites were changed while the run went on: adapter.py;"),
         (STRUCTURE, f"the suites were changed while the run went on: {STRUCTURE};"),
+        ("acceptance/criteria.toml", "the criteria were changed while the run went on: acceptance/criteria.toml;"),
         ("cases/title.yaml", "the cases were changed while the run went on: title.yaml;"),
         ("workflows/planning/title.yaml", "the workflows were changed while the run went on: planning/title.yaml;"),
     ],

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 from gonogo.model import Ability, Case, FormatTemplate, Json, Step
@@ -36,6 +38,7 @@ class BlogApplication(HttpApplication):
         from app.views import EXTENSION
 
         self._fallbacks = 0
+        self._scratch = context.scratch
         self._errors: list[str] = []
         self._app = create_app(
             {
@@ -148,11 +151,38 @@ class BlogApplication(HttpApplication):
                 path: self.transport("GET", path).status for path in ("/healthz", "/readyz", "/version", "/metrics")
             },
             "startup_errors": list(self._startup_errors),
+            "deployed": self._deployed,
             "endpoints": list(endpoints),
             "metrics": self._metrics(),
             "python": ".".join(str(part) for part in sys.version_info[:3]),
             "steps": self.transport("GET", "/api/steps").json()["steps"],
             "version_told": self.transport("GET", "/version").json()["version"],
+        }
+
+    @cached_property
+    def _deployed(self) -> Json:
+        """How the release comes up on the way that operators take: its entry point, ``init-db`` over its own files, twice.
+
+        None where the release brings no files of its own, as the overlay of a previous one.
+        """
+        from importlib import import_module
+        from unittest import mock
+
+        from app.settings import Settings
+
+        if not Settings().workflows.is_dir():
+            return None
+        with mock.patch.dict("os.environ", {"BLOG_DATABASE_URL": f"sqlite:///{self._scratch / 'deployed.sqlite3'}"}):
+            deployed = import_module("app.wsgi").application
+        init_db, transport = deployed.cli.commands["init-db"].callback, WsgiTransport(deployed)
+        init_db(None, None)
+        post = json.loads(transport("POST", "/api/posts", {"title": "gonogo", "fields": {"kept": "text"}}).body)
+        init_db(None, None)
+        kept = transport("GET", f"/api/posts/{post['id']}")
+        return {
+            "answers": {path: transport("GET", path).status for path in ("/healthz", "/readyz", "/version")},
+            "keeps_posts": kept.status == 200 and json.loads(kept.body)["fields"] == {"kept": "text"},
+            "same_steps": transport("GET", "/api/steps").body == self.transport("GET", "/api/steps").body,
         }
 
     def _metrics(self) -> list[Json]:

@@ -30,6 +30,12 @@ def test_the_release_stands_on_what_it_declares(definitions, candidate, evidence
     release = candidate.release
     told = f"the application says that it is {facts['version_told']}, judged is {release.version}"
     evidence.add(None, Finding("environment", facts["version_told"] == release.version, told))
+    deployed = facts["deployed"]
+    evidence.add(None, answers_well({f"deployed, {path}": status for path, status in deployed["answers"].items()}))
+    for what in ("keeps_posts", "same_steps"):
+        evidence.add(
+            None, Finding("environment", deployed[what], f"deployed and set up twice: {what} is {deployed[what]}")
+        )
     evidence.add(None, files_are_sound(release.tree / package for package in release.packages))
     errors = facts["startup_errors"]
     evidence.add(

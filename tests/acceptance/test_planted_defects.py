@@ -11,7 +11,8 @@ from sandbox import Copy
 CONSTRUCTOR = "app/workflow/scripts/prompt_constructor.py"
 PROCESSOR = "app/workflow/scripts/llm_processor.py"
 CLIENT, REPLIES = "app/workflow/llm_client.py", "app/workflow/replies.py"
-RUNS, VIEWS, METRICS = "app/workflow/runs.py", "app/views.py", "app/metrics.py"
+RUNS, LOADER, SEED = "app/workflow/runs.py", "app/workflow/loader.py", "app/seed.py"
+VIEWS, METRICS = "app/views.py", "app/metrics.py"
 
 # One has a reference in its task prompt, one cases with forged headings, one cases with placeholders in user text.
 STEPS = ("initial-concept", "section-headings", "meta")
@@ -487,6 +488,29 @@ def _elsewhere(self, settings):
 LLMClient.__init__ = _elsewhere
 """
 
+EMPTIED = """
+_faultless = init_db
+
+
+def init_db(database, settings):
+    from app.models import Base
+
+    Base.metadata.drop_all(database.engine)
+    return _faultless(database, settings)
+"""
+
+MIXED_UP = """
+import dataclasses as _dataclasses
+
+_faultless = load_workflow
+
+
+def load_workflow(folder):
+    loaded = _faultless(folder)
+    steps = tuple(_dataclasses.replace(step, output_field="basic_idea") for step in loaded.steps)
+    return _dataclasses.replace(loaded, steps=steps)
+"""
+
 PREAMBLES_REFUSED = """
 def _after_preamble(text):
     raise ValueError("the reply holds no JSON")
@@ -588,6 +612,8 @@ DEFECTS = (
     Defect("long outputs cut", PROCESSOR, LONG_OUTPUT_CUT, "error-handling", "the output differs"),
     Defect("outputs stored short", PROCESSOR, STORED_SHORT, "error-handling", "what is stored differs"),
     Defect("titles of posts lost", PROCESSOR, TITLES_LOST, "error-handling", "table posts"),
+    Defect("a set-up that empties the database", SEED, EMPTIED, "environment", "keeps_posts is False"),
+    Defect("prompts mixed up when loaded", LOADER, MIXED_UP, "environment", "same_steps is False"),
     Defect("preambles refused", REPLIES, PREAMBLES_REFUSED, "error-handling", "a good reply was not stored"),
 )
 

@@ -74,8 +74,7 @@ class ClaimEvidence:
             said = str(error).removeprefix(f"{case.path}: ")  # the finding names its case itself
             self.add(case, Finding("raised", False, said, "\n".join(getattr(error, "__notes__", []))))
         except MissingReply as error:
-            first, _, rest = str(error).partition("\n")
-            self.gap(case, "prompt moved: no recording answers the request", f"{first}\n{rest}")
+            self.gap(case, "prompt moved: no recording answers the request", str(error))
         except GonogoError as error:
             self.gap(case, str(error))
 

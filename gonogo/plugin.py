@@ -80,10 +80,10 @@ def _nothing_to_collect() -> Iterator[None]:
     gc.disable()
     try:
         yield
+        gc.freeze()
     finally:
         if was_enabled:
             gc.enable()
-        gc.freeze()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
@@ -209,11 +209,12 @@ class Leader:
         if exitstatus == pytest.ExitCode.TESTS_FAILED and session.testsfailed > len(self._failed):
             self._failed.append("something that is no test (a limit of coverage?), told above")
         verdict = self._rundown.judge(results, failed=self._failed)
-        session.exitstatus = exitstatus if interrupted else exit_status(verdict.status)
+        status = exitstatus if interrupted else exit_status(verdict.status)
+        session.exitstatus = status  # for those who come later and read it
         try:
             return (yield)
         finally:
-            session.exitstatus = exitstatus if interrupted else exit_status(verdict.status)
+            session.exitstatus = status
 
     def _allure_is_on(self) -> bool:
         return self._config.pluginmanager.hasplugin("allure_pytest") and bool(

@@ -49,7 +49,9 @@ def installed(
     def answer(call: requests.PreparedRequest) -> tuple[int, Mapping[str, str], Any]:
         body = call.body or b""
         url = call.url or ""
-        known = url.startswith(stub.base_url)
+        known = not stub.base_url or url.startswith(
+            f"{stub.base_url.rstrip('/')}/"
+        )  # the whole host, not a part of its name
         request = read_request(url, body.encode() if isinstance(body, str) else body) if known else None
         if request is None:
             stray = f"{call.method} {call.url}"

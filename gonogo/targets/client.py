@@ -101,7 +101,7 @@ class ReleaseWorker:
         }
         try:
             self._pipe.send_bytes(json.dumps(opening).encode())
-        except BaseException:
+        except BaseException:  # an interruption too must not leave the process behind
             self.close()
             raise
 
@@ -115,7 +115,7 @@ class ReleaseWorker:
         try:
             answer = self._receive("it does not start")
             self.abilities = frozenset(Ability(one) for one in answer)
-        except BaseException:
+        except BaseException:  # as above
             self.close()
             raise
         return self

@@ -33,15 +33,17 @@ class FunctionAdapter:
         self._steps = {step.id: step for step in self.context.steps}
 
     def construct(self, case: Case) -> Built:
-        """Call the function."""
+        """Call the function.
+
+        Raises:
+            TypeError: it returned something that is no prompt.
+        """
         built: object = self.build(self._steps[case.step], case.inputs)
         if isinstance(built, str):
             return Built(Prompt.of(built))
         if isinstance(built, Prompt) and all(isinstance(one, Message) for one in built.messages):
             return Built(built)
-        raise TargetError(
-            f"the adapter's function returned {built!r:.80}; let it return a text, or Prompt((Message(role, content), ...))"
-        )
+        raise TypeError(f"it returned {built!r:.80}; return a text, or Prompt((Message(role, content), ...))")
 
     def constructor(self, case: Case) -> Callable[[], object]:
         """The function with its arguments."""

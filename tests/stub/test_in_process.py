@@ -185,6 +185,29 @@ def test_a_call_that_is_no_request_to_a_model_cannot_be_swallowed(stub: Stub, ca
     assert any(one.served is None for one in stub.journal), "nothing remembers the call; an application can hide it"
 
 
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize(
+    ("base_url", "known"),
+    [
+        ("http://127.0.0.1:11434", True),
+        ("http://127.0.0.1:11434/", True),
+        ("http://127.0.0.1:1143", False),
+        ("http://127.0.0.2:11434", False),
+        ("https://127.0.0.1:11434", False),
+    ],
+)
+def test_a_request_is_one_to_the_model_where_the_application_was_told_that_it_is(
+    stub: Stub, base_url: str, known: bool
+) -> None:
+    stub.base_url = base_url
+    if known:
+        assert ask().status_code == 200
+    else:
+        with pytest.raises(requests.exceptions.ConnectionError, match="no call leaves this process"):
+            ask()
+        assert stub.journal[-1].served is None
+
+
 def test_the_clock_counts_the_time_spent_on_the_model(clock: ModelClock) -> None:
     ask()
     assert clock.waited_ns == 5

@@ -11,7 +11,6 @@ import pytest
 from worker_releases import STEP
 
 from gonogo import Case, Message, Prompt, Step
-from gonogo.errors import TargetError
 from gonogo.targets.adapter import WorkerContext
 from gonogo.targets.constructor import FunctionAdapter
 
@@ -41,5 +40,5 @@ NO_MESSAGE: Any = {"role": "user", "content": "Find facts."}
 
 @pytest.mark.parametrize("returned", [None, b"Find facts.", [NO_MESSAGE], Prompt((NO_MESSAGE,))])
 def test_anything_else_is_refused_with_what_to_return(returned: object) -> None:
-    with pytest.raises(TargetError, match=r"returned .*; let it return a text, or Prompt\(\(Message\(role, content\)"):
+    with pytest.raises(TypeError, match=r"it returned .*; return a text, or Prompt\(\(Message\(role, content\)"):
         adapter(returned).construct(CASE)

@@ -63,7 +63,9 @@ bench: environment-bench
 	@$(BIN)/pytest $(BENCHMARKS) -o python_files='bench_*.py' -p no:randomly --benchmark-only --benchmark-quiet $(ARGS)
 
 # constraints.txt anew, with the newest versions that fit each other; needs Python 3.11.
-pins: environment-app
+# Whatever .venv holds will do: one that fits the pins cannot be had while a new dependency contradicts them.
+pins: python
+	@[ -x $(BIN)/python ] || $(PYTHON) scripts/environment.py app
 	@echo "finding the newest versions that fit each other ..."
 	@$(BIN)/python scripts/pins.py > constraints.new || { rm -f constraints.new; exit 1; }
 	@mv constraints.new constraints.txt

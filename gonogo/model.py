@@ -210,12 +210,21 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A tool that the model wants called, with arguments by name."""
+
+    name: str
+    arguments: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
-    """What the model answered: its text, the HTTP status, and the raw frames where they were recorded."""
+    """What the model answered: its text, the tools it wants called, the HTTP status, and the raw frames where recorded."""
 
     text: str
     status: int = 200
     frames: tuple[Frame, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
 
 
 class Provenance(enum.StrEnum):

@@ -29,6 +29,7 @@ from app.settings import Settings
 __all__ = ["LLMClient", "Question", "Reply"]
 
 RETRIED_STATUS: Final = frozenset({429, 500, 503})
+MAX_ANSWER: Final = 8 * 1024 * 1024  # bytes; the answer of a server that never ends must not fill the memory
 CONNECTIONS: Final = 32  # kept open at most; more threads than that open their own
 
 
@@ -156,8 +157,10 @@ class LLMClient:
                 headers={"Content-Type": "application/json"},
                 timeout=timeout,
                 allow_redirects=False,
+                stream=True,
             )
-            content = response.content
+            with response:
+                content = _at_most(response, MAX_ANSWER)
         except requests.Timeout as error:
             raise failed(LLMTimeout, f"no answer within {timeout:g} s") from error
         except requests.exceptions.ChunkedEncodingError as error:
@@ -179,6 +182,8 @@ class LLMClient:
             if response.status_code in RETRIED_STATUS:
                 raise _Retryable(refusal, _retry_after(response.headers.get("Retry-After")))
             raise refusal
+        if content is None:
+            raise failed(LLMBadResponse, f"the answer is longer than {MAX_ANSWER} bytes")
         try:
             text, cut_off = self._read(content)
         except UnicodeDecodeError as error:
@@ -221,6 +226,17 @@ class LLMClient:
         if backoff > 0:
             wanted = max(backoff * 2 ** (attempt - 1), retry_after or 0.0)
             self._sleep(min(wanted, self._settings.llm_max_wait))
+
+
+def _at_most(response: requests.Response, limit: int) -> bytes | None:
+    """The body of an answer, or None where it is longer; the rest is not read."""
+    parts, length = [], 0
+    for part in response.iter_content(64 * 1024):
+        parts.append(part)
+        length += len(part)
+        if length > limit:
+            return None
+    return b"".join(parts)
 
 
 class _Retryable(Exception):

@@ -30,6 +30,21 @@ class ModelClock:
     waited_ns: int = 0
 
 
+def _as_requests_tells(fault: LlmFault, received: int, url: str) -> requests.RequestException:
+    """What ``requests`` raises where this happens to a connection."""
+    match fault:
+        case LlmFault.REFUSED:
+            return requests.exceptions.ConnectionError(f"Connection refused by {url}")
+        case LlmFault.RESET:
+            reset = ConnectionResetError(104, "Connection reset by peer")
+            return requests.exceptions.ConnectionError(ProtocolError("Connection aborted.", reset))
+        case LlmFault.TIMEOUT:
+            return requests.exceptions.ReadTimeout(f"Read timed out: {url}")
+        case _:
+            missing = IncompleteRead(received, received)
+            return requests.exceptions.ChunkedEncodingError(ProtocolError(f"Connection broken: {missing!r}", missing))
+
+
 @contextmanager
 def installed(
     stub: Stub, now_ns: Callable[[], int] = time.perf_counter_ns, on_stray: Callable[[str], None] | None = None
@@ -62,14 +77,11 @@ def installed(
                 f"{stray} is no request to a model that gonogo knows; no call leaves this process"
             )
         answered = stub.answer(request)
-        if answered.fault is LlmFault.REFUSED:
-            raise requests.exceptions.ConnectionError(f"Connection refused by {call.url}")
-        if answered.fault is LlmFault.TIMEOUT:
-            raise requests.exceptions.ReadTimeout(f"Read timed out: {call.url}")
-        if answered.fault is LlmFault.TRUNCATED:
-            missing = IncompleteRead(len(answered.body), len(answered.body))
-            raise requests.exceptions.ChunkedEncodingError(ProtocolError(f"Connection broken: {missing!r}", missing))
-        return answered.status, {"Content-Type": "application/json", **answered.headers}, answered.body
+        if answered.fault is not None:
+            raise _as_requests_tells(answered.fault.fault, len(answered.body), url)
+        if answered.held:
+            time.sleep(answered.frames[-1].offset)
+        return answered.status, dict(answered.headers), answered.body
 
     for method in _METHODS:
         router.add_callback(method, re.compile(".*"), callback=answer, content_type=None)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
-from gonogo.model import Json, Reply, Request
+from gonogo.model import Frame, Json, Reply, Request
 from gonogo.recordings import RecordingSet, difference
-from gonogo.stub.faults import INTERNAL, LlmFault
-from gonogo.stub.protocols import error_body, prompt_of, reply_body
+from gonogo.stub.faults import INTERNAL, OVERSIZE, FaultPlan, LlmFault
+from gonogo.stub.protocols import error_body, media_type, prompt_of, reply_frames
 
-__all__ = ["Answer", "Exchange", "Script", "Stub"]
+__all__ = ["Answer", "Exchange", "Journal", "Script", "Stub"]
 
 
 # What the model's server says instead of a reply, and with which status.
@@ -25,6 +25,7 @@ _ERRORS: Mapping[LlmFault, tuple[int, str]] = MappingProxyType(
         LlmFault.NOT_FOUND: (404, "model not found"),
         LlmFault.RATE_LIMITED: (429, "too many requests"),
         LlmFault.SERVER_ERROR: (500, "the model runner has stopped"),
+        LlmFault.UNAVAILABLE: (503, "the server is busy, try again later"),
         LlmFault.ERROR_WITH_200: (200, "the model runner is out of memory"),
     }
 )
@@ -78,17 +79,50 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes back: a status and a body, or a fault of the transport (refused, timeout, truncated)."""
+    """What goes back: a status and frames, or a fault of the transport (refused, reset, timeout, truncated).
+
+    ``held``: the frames' offsets are a fault, and kept however fast replies are replayed otherwise.
+    """
 
     status: int
-    body: bytes
+    frames: tuple[Frame, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
-    fault: LlmFault | None = None
+    fault: FaultPlan | None = None
+    held: bool = False
+
+    @property
+    def body(self) -> bytes:
+        """All frames in one piece."""
+        return b"".join(frame.data for frame in self.frames)
+
+
+class Journal(Protocol):
+    """Where exchanges are kept; a list is one."""
+
+    def append(self, exchange: Exchange, /) -> None:
+        """Keep one more."""
+        ...
+
+    def clear(self) -> None:
+        """Forget all."""
+        ...
+
+    def __iter__(self) -> Iterator[Exchange]:
+        """From the first to the last."""
+        ...
+
+    def __len__(self) -> int:
+        """How many are kept."""
+        ...
+
+    def __getitem__(self, number: int, /) -> Exchange:
+        """One of them, from 0; from the end where negative."""
+        ...
 
 
 @dataclass
 class Stub:
-    """Answers requests from recordings. A script or a fault that is set stands in front of the recordings.
+    """Answers requests from recordings. A script or a plan of faults that is set stands in front of the recordings.
 
     A miss is answered with the provider's own error and cannot be hidden by the application: it stands in the journal.
     """
@@ -96,31 +130,68 @@ class Stub:
     recordings: RecordingSet | Callable[[], RecordingSet]  # called when a request first asks for one
     step: str | None = None
     script: Script | None = None
-    fault: LlmFault | None = None
     base_url: str = ""  # where the application was told that its model is; a request to elsewhere is none to its model
-    journal: list[Exchange] = field(default_factory=list)
+    journal: Journal = field(default_factory=list[Exchange])
+    plan: FaultPlan | None = None
+    _asked: int = 0  # requests since the plan was made
+    _struck: int = 0
 
     @cached_property
     def _loaded(self) -> RecordingSet:
         return self.recordings if isinstance(self.recordings, RecordingSet) else self.recordings()
 
-    def expect(self, *, step: str | None = None, script: Script | None = None, fault: LlmFault | None = None) -> None:
+    @cached_property
+    def _prepared(self) -> dict[str, Answer]:
+        """Key of a request -> the answer from its recording, made once."""
+        return {}
+
+    def expect(
+        self, *, step: str | None = None, script: Script | None = None, fault: LlmFault | FaultPlan | None = None
+    ) -> None:
         """Begin anew: an empty journal, and what the next requests are answered with."""
-        self.step, self.script, self.fault = step, script, fault
-        self.journal = []
+        self.answer_with(step=step, script=script, fault=fault)
+        self.journal.clear()
+
+    def answer_with(
+        self, *, step: str | None = None, script: Script | None = None, fault: LlmFault | FaultPlan | None = None
+    ) -> None:
+        """What the next requests are answered with; the journal stays."""
+        self.step, self.script = step, script
+        self.plan = FaultPlan(fault) if isinstance(fault, LlmFault) else fault
+        self._asked = self._struck = 0
 
     def answer(self, request: Request) -> Answer:
         """The answer to a request; always one, and always in the journal."""
-        if self.fault is not None:
-            return self._faulty(request, self.fault)
+        plan = self._strikes()
+        if plan is not None and not plan.fault.only_delays:
+            return self._faulty(request, plan)
+        answer = self._faultless(request)
+        return answer if plan is None else _late(answer, plan)
+
+    def _strikes(self) -> FaultPlan | None:
+        """The plan, where it strikes this request."""
+        plan = self.plan
+        if plan is None or (plan.times is not None and self._struck >= plan.times):
+            return None
+        number, self._asked = self._asked, self._asked + 1
+        if not plan.strikes(number):
+            return None
+        self._struck += 1
+        return plan
+
+    def _faultless(self, request: Request) -> Answer:
         if self.script is not None:
             mismatch = self.script.mismatch(request)
             if mismatch is not None:
                 return self._miss(request, mismatch)
-            return self._served(request, "scripted", self.script.reply)
+            self.journal.append(Exchange(request, "scripted", self.script.reply.text))
+            return _answer(request, self.script.reply)
         recording = self._loaded.find(request)
         if recording is not None:
-            return self._served(request, recording.id, recording.reply)
+            self.journal.append(Exchange(request, recording.id, recording.reply.text))
+            if request.key not in self._prepared:
+                self._prepared[request.key] = _answer(request, recording.reply)
+            return self._prepared[request.key]
         nearest = self._loaded.nearest(request, step=self.step)
         if nearest is None:
             return self._miss(request, "there are no recordings of this release")
@@ -130,35 +201,62 @@ class Stub:
         """Keep a call that is no request to a model, so that the application cannot hide that it made one."""
         self.journal.append(Exchange(Request("none", call, {}), None, None, f"{call} is no request to a model"))
 
-    def _served(self, request: Request, served: str, reply: Reply) -> Answer:
-        self.journal.append(Exchange(request, served, reply.text))
-        return Answer(reply.status, reply_body(request, reply))
-
     def _miss(self, request: Request, reason: str) -> Answer:
         self.journal.append(Exchange(request, None, None, reason))
-        return Answer(404, error_body(request, "gonogo has no recording for this request"))
+        return _error(request, 404, "gonogo has no recording for this request")
 
-    def _faulty(self, request: Request, fault: LlmFault) -> Answer:
+    def _faulty(self, request: Request, plan: FaultPlan) -> Answer:
+        fault = plan.fault
         self.journal.append(Exchange(request, fault.value, None))
         reply = self.script.reply if self.script else Reply("A reply that never arrives whole.")
-        whole = reply_body(request, reply)
         match fault:
-            case LlmFault.REFUSED | LlmFault.TIMEOUT:
-                return Answer(0, b"", fault=fault)
+            case LlmFault.REFUSED | LlmFault.RESET | LlmFault.TIMEOUT:
+                return Answer(0, fault=plan)
             case LlmFault.CUT_OFF:  # its text is whole, so that only what the model says of it shows the fault
-                return Answer(200, reply_body(request, Reply(reply.text), "length"))
+                return _answer(request, Reply(reply.text), "length")
             case LlmFault.UNFINISHED:
-                return Answer(200, reply_body(request, Reply(reply.text), None))
+                return _answer(request, Reply(reply.text), None)
             case LlmFault.MALFORMED_JSON:
-                return Answer(200, whole.replace(b":", b"=", 1))
+                whole = _answer(request, Reply(reply.text))
+                return _with_body(whole, whole.body.replace(b'":', b'"=', 1))
             case LlmFault.TRUNCATED:
-                return Answer(200, whole[: len(whole) // 2], fault=fault)
+                whole = _answer(request, reply)
+                cut = _with_body(whole, whole.body[: len(whole.body) // 2])
+                return replace(cut, fault=plan)
             case LlmFault.EMPTY:
-                return Answer(200, reply_body(request, Reply("")))
+                return _answer(request, Reply(""))
+            case LlmFault.EMPTY_BODY:
+                return _with_body(_answer(request, Reply("")), b"")
+            case LlmFault.OVERSIZED:
+                return _answer(request, Reply("x" * OVERSIZE))
             case LlmFault.INVALID_UTF8:
-                marked = reply_body(request, Reply(f"A reply with {_MARK} inside."))
-                return Answer(200, marked.replace(_MARK.encode(), b"\xff\xfe"))
+                marked = _answer(request, Reply(f"A reply with {_MARK} inside."))
+                return _with_body(marked, marked.body.replace(_MARK.encode(), b"\xff\xfe"))
             case _:
                 status, message = _ERRORS[fault]
-                retry = {"Retry-After": "0"} if status == 429 else {}
-                return Answer(status, error_body(request, message, INTERNAL), retry)
+                asked = {"Retry-After": str(plan.retry_after)} if status in (429, 503) else {}
+                return _error(request, status, message, INTERNAL, asked)
+
+
+def _answer(request: Request, reply: Reply, ended: str | None = "stop") -> Answer:
+    headers = {"Content-Type": media_type(request, reply.status)}
+    return Answer(reply.status, reply_frames(request, reply, ended), headers)
+
+
+def _with_body(answer: Answer, body: bytes) -> Answer:
+    return replace(answer, frames=(Frame(0.0, body),))
+
+
+def _error(
+    request: Request, status: int, message: str, internal: str | None = None, asked: Mapping[str, str] | None = None
+) -> Answer:
+    body = error_body(request, status, message, internal)
+    return Answer(status, (Frame(0.0, body),), {"Content-Type": media_type(request, status), **(asked or {})})
+
+
+def _late(answer: Answer, plan: FaultPlan) -> Answer:
+    """The answer with its first frame, or with all of them, late by what the plan says."""
+    first, frames = plan.fault is LlmFault.SLOW_FIRST, answer.frames
+    shares = [1.0 if first else (number + 1) / len(frames) for number in range(len(frames))]
+    late = tuple(Frame(plan.delay * share, frame.data) for share, frame in zip(shares, frames, strict=True))
+    return replace(answer, frames=late, held=True)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
 
+from gonogo.errors import DefinitionError
 from gonogo.model import Frame, Json, Provenance, Recording, Reply, Request
 from gonogo.recordings import RecordingSet
-from gonogo.stub import Exchange, LlmFault, Script, Stub
+from gonogo.stub import Exchange, FaultPlan, LlmFault, Script, Stub
 
 PROMPT = "CONTEXT:\nYou research.\n\nTASK:\nFind facts."
 BODY: dict[str, Json] = {"model": "llama3.1:8b", "prompt": PROMPT, "stream": False}
@@ -113,15 +115,59 @@ def test_to_expect_anew_forgets_what_was(stub: Stub) -> None:
     stub.expect(step="facts", script=Script(Reply("x"), "m"), fault=LlmFault.EMPTY)
     stub.answer(REQUEST)
     stub.expect()
-    assert (stub.step, stub.script, stub.fault, stub.journal) == (None, None, None, [])
+    assert (stub.step, stub.script, stub.plan, len(stub.journal)) == (None, None, None, 0)
     assert stub.answer(REQUEST).status == 200
 
 
-@pytest.mark.parametrize("fault", list(LlmFault))
+@pytest.mark.parametrize("fault", [fault for fault in LlmFault if not fault.only_delays])
 def test_every_fault_stands_in_the_journal(stub: Stub, fault: LlmFault) -> None:
     stub.expect(fault=fault)
     stub.answer(REQUEST)
     assert stub.journal == [Exchange(REQUEST, fault.value, None)]
+
+
+@pytest.mark.parametrize("fault", [fault for fault in LlmFault if fault.only_delays])
+def test_a_late_reply_is_the_right_one(stub: Stub, fault: LlmFault) -> None:
+    stub.expect(fault=FaultPlan(fault, delay=0.5))
+    answer = stub.answer(REQUEST)
+    assert answer.held
+    assert answer.frames[-1].offset == 0.5
+    assert json.loads(answer.body)["response"] == "Straight."
+    assert stub.journal == [Exchange(REQUEST, "facts/roads", "Straight.")]
+
+
+def test_a_plan_strikes_its_share_of_the_requests_and_the_same_ones_each_time(stub: Stub) -> None:
+    def struck(plan: FaultPlan) -> list[bool]:
+        stub.expect(fault=plan)
+        return [stub.answer(REQUEST).status == 500 for _ in range(400)]
+
+    plan = FaultPlan(LlmFault.SERVER_ERROR, rate=0.25, seed=3)
+    assert struck(plan) == struck(plan)
+    assert struck(plan) != struck(replace(plan, seed=4))
+    assert 70 < sum(struck(plan)) < 130
+    assert sum(struck(replace(plan, rate=1.0, times=3))) == 3
+    assert not any(struck(replace(plan, rate=0.0)))
+
+
+def test_a_plan_goes_over_the_wire() -> None:
+    plan = FaultPlan(LlmFault.RATE_LIMITED, rate=0.5, seed=1, times=2, retry_after=3)
+    assert FaultPlan.from_json(json.loads(json.dumps(plan.as_json()))) == plan
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ({"fault": "501"}, "'501' is not a valid LlmFault; write a fault"),
+        ({"rate": 1.0}, "'fault'; write a fault"),
+        ({"fault": "500", "often": 1}, "unexpected keyword argument 'often'"),
+        ({"fault": "500", "rate": 2}, "rate = 2 is not a share; write 0 to 1"),
+        ({"fault": "500", "rate": "x"}, "write a fault"),
+        ({"fault": "500", "delay": -1}, "delay = -1 is too small; write 0 or more"),
+    ],
+)
+def test_what_is_no_plan_is_refused_with_a_remedy(data: dict[str, object], said: str) -> None:
+    with pytest.raises(DefinitionError, match=re.escape(said)):
+        FaultPlan.from_json(data)
 
 
 @pytest.mark.parametrize(

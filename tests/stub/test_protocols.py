@@ -70,7 +70,9 @@ def test_a_prompt_of_messages_reads_as_one_text() -> None:
 @pytest.mark.parametrize("text", ["Straight.", "", "é \U0001f600 \u2028\n"])
 def test_a_reply_stands_where_each_provider_puts_it(text: str) -> None:
     def body(operation: str) -> dict[str, object]:
-        made = json.loads(reply_body(Request(OPERATIONS[operation], operation, {"model": "m"}), Reply(text)))
+        made = json.loads(
+            reply_body(Request(OPERATIONS[operation], operation, {"model": "m", "stream": False}), Reply(text))
+        )
         assert made["model"] == "m"
         return dict(made)
 
@@ -93,7 +95,7 @@ def test_each_provider_says_in_its_own_way_why_a_reply_ended(
     ended: str | None, ollama: dict[str, object], openai: str | None
 ) -> None:
     for operation in ("/api/generate", "/api/chat"):
-        made = json.loads(reply_body(Request("ollama", operation, {}), Reply("x"), ended))
+        made = json.loads(reply_body(Request("ollama", operation, {"stream": False}), Reply("x"), ended))
         assert {key: value for key, value in made.items() if key.startswith("done")} == ollama
     made = json.loads(reply_body(Request("openai", "/v1/chat/completions", {}), Reply("x"), ended))
     assert made["choices"][0]["finish_reason"] == openai
@@ -105,18 +107,18 @@ def test_equal_replies_are_equal_bytes() -> None:
 
 
 def test_an_error_has_the_providers_form() -> None:
-    assert json.loads(error_body(Request("ollama", "/api/chat", {}), "no")) == {"error": "no"}
-    assert json.loads(error_body(Request("openai", "/v1/chat/completions", {}), "no"))["error"]["message"] == "no"
+    assert json.loads(error_body(Request("ollama", "/api/chat", {}), 500, "no")) == {"error": "no"}
+    assert json.loads(error_body(Request("openai", "/v1/chat/completions", {}), 500, "no"))["error"]["message"] == "no"
 
 
 @pytest.mark.parametrize(("operation", "provider"), OPERATIONS.items())
 def test_what_is_internal_stands_beside_an_error_and_not_in_it(operation: str, provider: str) -> None:
     request = Request(provider, operation, {})
-    made = json.loads(error_body(request, "no", "line 117"))
+    made = json.loads(error_body(request, 500, "no", "line 117"))
     assert made.pop("trace") == "line 117"
-    assert made == json.loads(error_body(request, "no"))
+    assert made == json.loads(error_body(request, 500, "no"))
 
 
 def test_a_reply_with_half_a_character_goes_over_the_wire() -> None:
-    sent = reply_body(Request("ollama", "/api/generate", {"model": "m"}), Reply("half \ud83d"))
+    sent = reply_body(Request("ollama", "/api/generate", {"model": "m", "stream": False}), Reply("half \ud83d"))
     assert json.loads(sent)["response"] == "half \ud83d"

@@ -137,7 +137,7 @@ class Whole(FunctionAdapter):
         if case.inputs.get("idea") == "no request":
             return Run(200, None, None, {}, {}, 0, fallback, 0, 0)
         try:
-            answer = requests.post("http://127.0.0.1:11434/api/generate", json={"model": step.model, "prompt": prompt}, timeout=1)
+            answer = requests.post("http://127.0.0.1:11434/api/generate", json={"model": step.model, "prompt": prompt, "stream": False}, timeout=1)
             answer.raise_for_status()
             text = answer.json()["response"]
             if not text:

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, Select, bindparam, delete, insert, select
+from sqlalchemy import Integer, Row, Select, bindparam, delete, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -77,6 +77,14 @@ _POST = (
     .order_by(_FIELDS.c.name)
 )
 _POST_VALUES = _POST.with_only_columns(_FIELDS.c.name, _FIELDS.c.value).order_by(None)
+# what a title begins with is compared letter by letter: LIKE takes % and _ for more, and its case depends on the database
+_LISTED = (
+    select(_POSTS.c.id, _POSTS.c.title, _POSTS.c.created_at)
+    .where(func.substr(_POSTS.c.title, 1, bindparam("length", type_=Integer)) == bindparam("beginning"))
+    .where(_POSTS.c.id > bindparam("after"))
+    .order_by(_POSTS.c.id)
+    .limit(bindparam("limit"))
+)
 _ADD_POST = insert(_POSTS).returning(_POSTS.c.id)
 _ADD_FIELDS = insert(_FIELDS)
 _DELETE_POST = delete(_POSTS).where(_POSTS.c.id == bindparam("post_id")).returning(_POSTS.c.id)
@@ -159,6 +167,12 @@ def find_post(session: Session, post_id: int) -> StoredPost:
         raise NotFound("post", post_id)
     title, created_at = rows[0][:2]
     return StoredPost(post_id, title, created_at, {name: value for _, _, name, value in rows if name is not None})
+
+
+def list_posts(session: Session, beginning: str, *, after: int, limit: int) -> list[StoredPost]:
+    """Posts whose title begins like this and whose id is larger than `after`, by id, without their fields."""
+    values = {"beginning": beginning, "length": len(beginning), "after": min(after, LARGEST_ID), "limit": limit}
+    return [StoredPost(row.id, row.title, row.created_at, {}) for row in session.execute(_LISTED, values)]
 
 
 def require_post(session: Session, post_id: int) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import platform
 import re
+from functools import cache
 from typing import Any, cast
 from uuid import uuid4
 
@@ -19,6 +21,7 @@ from app.repository import StoredPost
 from app.services import Services
 from app.workflow.definitions import Step
 from app.workflow.loader import FIELD_NAME
+from app.workflow.runs import BuiltPrompt, Task, build, task_of_inputs
 from app.workflow.scripts import llm_processor
 
 __all__ = ["EXTENSION", "MAX_BODY", "blueprint", "register_error_handlers"]
@@ -27,6 +30,8 @@ EXTENSION = "blog"  # the key of the Services in Flask's extensions
 MAX_BODY = 8 * 1024 * 1024  # bytes
 MAX_TITLE = 300  # characters
 MAX_FIELDS = 500
+MAX_LISTED = 100
+DEPENDENCIES = ("flask", "gunicorn", "prometheus-client", "psycopg", "requests", "sqlalchemy", "structlog")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 blueprint = Blueprint("blog", __name__)
@@ -61,6 +66,16 @@ def create_post() -> Answer:
     return jsonify(_post_json(post)), 201
 
 
+@blueprint.get("/api/posts")
+def list_posts() -> Answer:
+    beginning, after = request.args.get("title", ""), request.args.get("after", "0")
+    if not after.isascii() or not after.isdigit():
+        raise InvalidRequest("after", "after is the id of a post")
+    with _services().database.reading() as session:
+        posts = repository.list_posts(session, _storable("title", beginning), after=int(after), limit=MAX_LISTED)
+    return jsonify(posts=[_listed_json(post) for post in posts]), 200
+
+
 @blueprint.get("/api/posts/<int:post_id>")
 def read_post(post_id: int) -> Answer:
     with _services().database.reading() as session:
@@ -77,7 +92,20 @@ def delete_post(post_id: int) -> tuple[str, int]:
 @blueprint.post("/api/posts/<int:post_id>/steps/<step_id>/preview")
 def preview(post_id: int, step_id: str) -> Answer:
     _no_body()
-    task, built = llm_processor.preview_step(_services(), post_id, step_id)
+    return _preview_json(*llm_processor.preview_step(_services(), post_id, step_id)), 200
+
+
+@blueprint.post("/api/steps/<step_id>/preview")
+def preview_fields(step_id: str) -> Answer:
+    body = _json_object()
+    for key in body:
+        if key != "fields":
+            raise InvalidRequest(_printable(key), "unknown; a preview has fields")
+    task = task_of_inputs(_services(), step_id, _fields(body), llm_processor.RELEASE)
+    return _preview_json(task, build(_services(), task, llm_processor.build_prompt)), 200
+
+
+def _preview_json(task: Task, built: BuiltPrompt) -> Response:
     body: dict[str, object] = {
         "prompt": built.text,
         "sections": {},
@@ -98,7 +126,7 @@ def preview(post_id: int, step_id: str) -> Answer:
                 "length": metadata.length,
             },
         }
-    return _ordered_json(body), 200
+    return _ordered_json(body)
 
 
 @blueprint.post("/api/posts/<int:post_id>/steps/<step_id>/run")
@@ -155,7 +183,7 @@ def readyz() -> Answer:
 
 @blueprint.get("/version")
 def version() -> Answer:
-    return jsonify(version=llm_processor.RELEASE, python=platform.python_version()), 200
+    return jsonify(version=llm_processor.RELEASE, python=platform.python_version(), dependencies=_dependencies()), 200
 
 
 @blueprint.get("/metrics")
@@ -241,17 +269,43 @@ def _post_json(post: StoredPost) -> dict[str, object]:
     }
 
 
+def _listed_json(post: StoredPost) -> dict[str, object]:
+    return {"id": post.id, "title": post.title, "created_at": post.created_at.isoformat()}
+
+
+@cache
+def _dependencies() -> dict[str, str | None]:
+    """The versions that this process runs with; None for one that is not installed."""
+    return {name: _installed(name) for name in DEPENDENCIES}
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
 def _post_body() -> tuple[str, dict[str, str]]:
     """Title and fields of a new post. Raises InvalidRequest."""
-    body = _json_body()
-    if not isinstance(body, dict):
-        raise InvalidRequest("body", "the body is not a JSON object")
+    body = _json_object()
     for key in body:
         if key not in {"title", "fields"}:
             raise InvalidRequest(_printable(key), "unknown; a post has a title and fields")
     title = _storable("title", body.get("title"))
     if not title.strip() or len(title) > MAX_TITLE:
         raise InvalidRequest("title", f"a title has 1 to {MAX_TITLE} characters")
+    return title, _fields(body)
+
+
+def _json_object() -> dict[str, Any]:
+    body = _json_body()
+    if not isinstance(body, dict):
+        raise InvalidRequest("body", "the body is not a JSON object")
+    return body
+
+
+def _fields(body: dict[str, Any]) -> dict[str, str]:
     fields = body.get("fields", {})
     if not isinstance(fields, dict):
         raise InvalidRequest("fields", "fields is not an object of names and texts")
@@ -262,7 +316,7 @@ def _post_body() -> tuple[str, dict[str, str]]:
         if not FIELD_NAME.fullmatch(name):
             raise InvalidRequest(path, "the name of a field is in snake_case and has at most 64 characters")
         _storable(path, value)
-    return title, fields
+    return fields
 
 
 def _json_body() -> Any:

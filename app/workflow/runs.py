@@ -19,7 +19,7 @@ from app.workflow.llm_client import Question, Reply
 from app.workflow.replies import Output
 from app.workflow.scripts.prompt_constructor import ConstructedPrompt
 
-__all__ = ["BuiltPrompt", "Outcome", "Task", "ask", "attempt", "build", "load_task", "store"]
+__all__ = ["BuiltPrompt", "Outcome", "Task", "ask", "attempt", "build", "load_task", "store", "task_of_inputs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ PromptBuilder = Callable[[Step, Mapping[str, str]], BuiltPrompt]
 class Task:
     """A step to be run for a post: the post's values of the step's inputs, and the model that will be asked."""
 
-    post_id: int
+    post_id: int  # 0: inputs that no post holds
     step: Step
     inputs: Mapping[str, str]
     model: str
@@ -77,6 +77,14 @@ def load_task(services: Services, post_id: int, step_id: str, release: str) -> T
         step = repository.find_step(session, step_id)
         inputs = repository.post_values(session, post_id, {item.field for item in step.inputs})
     return Task(post_id, step, inputs, services.llm.model_for(step.model), release)
+
+
+def task_of_inputs(services: Services, step_id: str, fields: Mapping[str, str], release: str) -> Task:
+    """The task of values that no post holds. Raises NotFound."""
+    with services.database.reading() as session:
+        step = repository.find_step(session, step_id)
+    inputs = {item.field: fields[item.field] for item in step.inputs if item.field in fields}
+    return Task(0, step, inputs, services.llm.model_for(step.model), release)
 
 
 def build(services: Services, task: Task, builder: PromptBuilder) -> BuiltPrompt:

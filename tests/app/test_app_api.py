@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import io
 import json
 import platform
@@ -191,6 +192,58 @@ def test_a_preview_without_a_required_field_is_the_simple_prompt(client: Any, ev
     assert event["request_id"] == answer.headers["X-Request-ID"]
 
 
+def test_fields_that_no_post_holds_have_the_prompt_that_a_post_with_them_has(client: Any, http: Any) -> None:
+    post = new_post(client, seed_idea="Roads", unrelated="x")
+    of_post = client.post(f"/api/posts/{post}/steps/concept/preview").json
+    answer = client.post("/api/steps/concept/preview", json={"fields": {"seed_idea": "Roads", "unrelated": "x"}})
+    assert (answer.status_code, answer.json) == (200, of_post)
+    assert [one["id"] for one in client.get("/api/posts").json["posts"]] == [1, post]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "field"),
+    [
+        ("/api/steps/nothing/preview", {}, 404, None),
+        ("/api/steps/concept/preview", [], 400, "body"),
+        ("/api/steps/concept/preview", {"inputs": {}}, 400, "inputs"),
+        ("/api/steps/concept/preview", {"fields": {"seed_idea": 5}}, 400, "fields.seed_idea"),
+    ],
+)
+def test_a_wrong_preview_of_fields_is_refused(
+    client: Any, path: str, body: Any, status: int, field: str | None
+) -> None:
+    answer = client.post(path, json=body)
+    assert (answer.status_code, answer.json["error"].get("field")) == (status, field)
+
+
+@pytest.mark.usefixtures("wire")
+def test_posts_are_listed_by_the_beginning_of_their_titles(make_app: Any, database_url: str) -> None:
+    client = make_app(DATABASE_URL=database_url).test_client()
+    titles = ["50% off", "50 ways", "a_b", "acb", "A_b", "50%"]
+    made = {title: client.post("/api/posts", json={"title": title}).json["id"] for title in titles}
+
+    def listed(**query: object) -> list[str]:
+        posts = client.get("/api/posts", query_string=query).json["posts"]
+        return [one["title"] for one in posts if one["id"] in made.values()]
+
+    assert listed(title="50%") == ["50% off", "50%"]
+    assert listed(title="a_") == ["a_b"]
+    assert listed(title="50%", after=made["50% off"]) == ["50%"]
+    assert listed() == titles
+    assert listed(after=10**30) == []
+    assert client.get("/api/posts?after=x").json["error"]["field"] == "after"
+    assert client.get("/api/posts?title=%00").json["error"]["field"] == "title"
+
+
+def test_a_list_of_posts_goes_on_where_it_ended(client: Any) -> None:
+    for number in range(100):
+        client.post("/api/posts", json={"title": f"post {number}"})
+    first = client.get("/api/posts?title=post").json["posts"]
+    assert len(first) == 100
+    assert client.get(f"/api/posts?title=post&after={first[-1]['id']}").json["posts"] == []
+    assert len(client.get(f"/api/posts?after={first[49]['id']}").json["posts"]) == 50
+
+
 @pytest.mark.parametrize("action", ["preview", "run"])
 def test_a_step_takes_no_body(client: Any, action: str) -> None:
     for body in (b"{", b'{"seed_idea": "x"}', b"[]"):
@@ -278,7 +331,10 @@ def test_a_fault_of_the_model_is_an_error_that_says_where(
 def test_health_readiness_and_version(client: Any, tmp_path: Path) -> None:
     assert client.get("/healthz").json == {"status": "ok"}
     assert client.get("/readyz").json == {"status": "ready"}
-    assert client.get("/version").json == {"version": "2.0.0", "python": platform.python_version()}
+    told = client.get("/version").json
+    assert (told["version"], told["python"]) == ("2.0.0", platform.python_version())
+    assert told["dependencies"]["flask"] == importlib.metadata.version("flask")
+    assert "requests" in told["dependencies"]
 
 
 @pytest.mark.parametrize("url", ["sqlite:////nowhere/at/all.sqlite3", "postgresql+psycopg://nobody@127.0.0.1:1/none"])

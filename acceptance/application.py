@@ -11,11 +11,9 @@ from typing import Any
 
 from gonogo.model import Ability, Case, FormatTemplate, Json, Step
 from gonogo.targets.adapter import WorkerContext
-from gonogo.targets.http import HttpApplication, HttpContract, WsgiTransport
+from gonogo.targets.http import HttpApplication, WsgiTransport
 
-FALLBACKS = "blog_fallbacks_total"
 UNMAPPED = "gonogo_unmapped"  # a field of each post that no step reads
-CONTRACT = HttpContract(record="/api/runs/{run}", metrics=f"/metrics?name[]={FALLBACKS}", fallback_metric=FALLBACKS)
 
 
 def open_release(context: WorkerContext) -> BlogApplication:
@@ -50,7 +48,7 @@ class BlogApplication(HttpApplication):
         )
         self._services = self._app.extensions[EXTENSION]
         self._services.database.create_tables()
-        super().__init__(WsgiTransport(self._app), CONTRACT)
+        super().__init__(WsgiTransport(self._app), context.contract)
         self._steps: dict[str, Step] = {}
         self._younger: dict[int, int] = {}  # post -> the post of somebody else that was made right after it
         self.define(context.steps)
@@ -72,22 +70,22 @@ class BlogApplication(HttpApplication):
             templates = [_template(one) for step in steps for one in (step.input_format, step.output_format)]
             write_definitions(session, templates, [_step(step) for step in steps])
 
-    def create_post(self, case: Case) -> int:
+    def create_post(self, case: Case) -> Json:
         """A post with the inputs of a case and a field that is nobody's input, between two posts of somebody else's.
 
         A release that reads from, or writes to, the first or the last post there is shall not be right by chance.
         """
         post = super().create_post(replace(case, inputs={**case.inputs, UNMAPPED: "text that no step asks for"}))
-        self._younger[post] = self._add_bystander([self._steps[case.step]])
+        self._younger[int(str(post))] = self._add_bystander([self._steps[case.step]])
         return post
 
-    def delete_post(self, post: int) -> None:
+    def delete_post(self, post: Json) -> None:
         """Remove a post, and the one that was made after it."""
         from app import repository
 
         super().delete_post(post)
         with self._services.database.writing() as session:
-            repository.delete_post(session, self._younger.pop(post))
+            repository.delete_post(session, self._younger.pop(int(str(post))))
 
     def _add_bystander(self, steps: Iterable[Step]) -> int:
         from app import repository
@@ -97,7 +95,7 @@ class BlogApplication(HttpApplication):
         with self._services.database.writing() as session:
             return int(repository.add_post(session, "somebody else's", fields).id)
 
-    def state(self, post: int) -> dict[str, str]:
+    def state(self, post: Json) -> dict[str, str]:
         """Every row of every table but the run records, the fields of the post by name, and those of other posts."""
         from app.models import Base
 
@@ -141,6 +139,7 @@ class BlogApplication(HttpApplication):
         """What suites ask for by name: versions, endpoints, steps, health."""
         import sys
 
+        told = self.ask("version")
         endpoints = sorted(
             f"{method} {rule.rule}"
             for rule in self._app.url_map.iter_rules()
@@ -156,7 +155,8 @@ class BlogApplication(HttpApplication):
             "metrics": self._metrics(),
             "python": ".".join(str(part) for part in sys.version_info[:3]),
             "steps": self.transport("GET", "/api/steps").json()["steps"],
-            "version_told": self.transport("GET", "/version").json()["version"],
+            "dependencies": told["dependencies"],
+            "version_told": told["version"],
         }
 
     @cached_property

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from gonogo.checks import nothing_internal, same_text
+from gonogo.errors import EvidenceGap
 from gonogo.model import Finding
 from gonogo.replies import json_in, reply_conforms
 from gonogo.stub import LlmFault
@@ -127,6 +128,8 @@ def _refused(what, step, run, expected):
         not changed,
         f"{what}: changed {', '.join(changed)}" if changed else f"{what}: nothing stored was changed",
     )
+    if run.runs_recorded is None:
+        raise EvidenceGap("nothing tells how many runs are recorded; name a counter: runs, under [target.metric_names]")
     yield Finding("database", run.runs_recorded == 1, f"{what}: {run.runs_recorded} run records, expected is 1")
 
 

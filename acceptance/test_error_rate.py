@@ -6,9 +6,7 @@ from collections import Counter
 
 import pytest
 
-from gonogo.checks import same_text
 from gonogo.generated import generated_cases
-from gonogo.model import Finding
 
 pytestmark = pytest.mark.criterion("error-rate")
 
@@ -30,9 +28,7 @@ def test_runs_fail_or_fall_back_in_under_one_per_cent(cases, criterion, definiti
             if isinstance(built, AssertionError):
                 raise built
             # what other criteria found of the prompts that are shown holds for those that are sent
-            evidence.add(case, same_text("sent", "the prompt that was sent", built.text, ran.prompt or ""))
-            asked = len(ran.exchanges)
-            evidence.add(case, Finding("sent", asked == 1, f"asked the model {asked} times"))
+            evidence.add(case, candidate.sent(ran, built.text))
     evidence.attach(
         "errors by kind", "text", "\n".join(f"{count} x {kind}" for kind, count in kinds.most_common()) or "none"
     )

@@ -26,5 +26,5 @@ def _conforms(case, release, definitions):
     if recording is not None and not recording.from_a_model and not recordings.synthetic:
         raise EvidenceGap("its reply was written, while others were captured; record it from a model")
     ran = release.run(case, watched=False)
-    conforms = reply_conforms(ran.exchanges[-1].reply or "", definitions.workflow.step(case.step).output_format).ok
+    conforms = reply_conforms(ran.reply or "", definitions.workflow.step(case.step).output_format).ok
     return conforms and ran.run.succeeded

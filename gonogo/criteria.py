@@ -6,11 +6,12 @@ import enum
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
 
+from gonogo.contract import Contract, read_contract
 from gonogo.documents import Section, read_toml
 from gonogo.errors import DefinitionError, StatisticsError
 from gonogo.grammar import Grammar
@@ -19,6 +20,7 @@ from gonogo.statistics import Bound, Decision, Limit, maximum, median, proportio
 
 __all__ = ["Criteria", "Criterion", "Measure", "Statistic", "load_criteria"]
 
+_PHASES = frozenset(phase.value for phase in Phase)
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _Word = TypeVar("_Word", bound=enum.StrEnum)
 
@@ -121,6 +123,12 @@ class Criterion:
             )
         return int(value)
 
+    def in_phase(self, phase: Phase) -> Criterion:
+        """The criterion with what ``[criterion.parameters.<phase>]`` says in the place of the usual parameters."""
+        own = self.parameters.get(phase.value)
+        usual = {name: value for name, value in self.parameters.items() if name not in _PHASES}
+        return replace(self, parameters=MappingProxyType(usual | (own if isinstance(own, dict) else {})))
+
     def level(self, phase: Phase, *, synthetic: bool) -> Level:
         """What the phase asks, given whether replies come from recordings that no model gave."""
         level = self.levels[phase]
@@ -153,10 +161,11 @@ class Criterion:
 
 @dataclass(frozen=True, slots=True)
 class Criteria:
-    """All criteria in the order of the file, and the grammar of prompts."""
+    """All criteria in the order of the file, the grammar of prompts, and how the application is asked over HTTP."""
 
     criteria: tuple[Criterion, ...]
     grammar: Grammar
+    target: Contract | None = None
 
     def __getitem__(self, criterion: str) -> Criterion:
         for one in self.criteria:
@@ -178,6 +187,7 @@ def load_criteria(path: Path, *, root: Path | None = None) -> Criteria:
     if section.integer("version") != 1:
         section.fail("version", f"{section.data['version']!r} is not a version that this gonogo reads; write 1")
     grammar = _grammar(section.section("prompt"))
+    target = read_contract(section.section("target")) if section.has("target") else None
     found: dict[str, Criterion] = {}
     for entry in section.sections("criterion"):
         criterion = _criterion(entry)
@@ -189,7 +199,7 @@ def load_criteria(path: Path, *, root: Path | None = None) -> Criteria:
     section.finish()
     if not found:
         section.fail("criterion", "there is no criterion; write at least one [[criterion]]")
-    return Criteria(tuple(found.values()), grammar)
+    return Criteria(tuple(found.values()), grammar, target)
 
 
 def _grammar(prompt: Section) -> Grammar:
@@ -237,10 +247,19 @@ def _criterion(entry: Section) -> Criterion:
         measured=entry.flag("measured", default=False),
         computed=entry.flag("computed", default=False),
         measures=measures,
-        parameters=MappingProxyType(entry.mapping("parameters", default={})),
+        parameters=_parameters(entry),
     )
     entry.finish()
     return criterion
+
+
+def _parameters(entry: Section) -> Mapping[str, Json]:
+    """The parameters of a suite; under the name of a phase, those that differ in it."""
+    found = entry.mapping("parameters", default={})
+    for phase in _PHASES & found.keys():
+        if not isinstance(found[phase], dict):
+            entry.fail("parameters", f"{phase} = {found[phase]!r} is no table; write [criterion.parameters.{phase}]")
+    return MappingProxyType(found)
 
 
 def _word(section: Section, key: str, word: str, words: type[_Word]) -> _Word:

@@ -5,15 +5,25 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 
 from gonogo.documents import read_toml
-from gonogo.errors import DefinitionError
-from gonogo.model import Finding
+from gonogo.errors import DefinitionError, EvidenceGap
+from gonogo.model import Finding, Json
 
-__all__ = ["answers_well", "declared_requirements", "files_are_sound", "python_is_supported", "requirements_are_met"]
+__all__ = [
+    "answers_well",
+    "declared_requirements",
+    "deployed_well",
+    "files_are_sound",
+    "python_is_supported",
+    "requirements_are_met",
+    "told",
+    "unchanged",
+]
 
 CHECK = "environment"
 
@@ -31,6 +41,20 @@ def declared_requirements(pyproject: Path, extra: str) -> tuple[str, tuple[str, 
             f"{pyproject.name}: project.optional-dependencies has no {extra!r}; write the application's requirements there"
         )
     return project.get("requires-python", ""), tuple(extras[extra])
+
+
+def told(facts: Mapping[str, Json], name: str) -> Any:
+    """What a release tells of itself by this name.
+
+    Raises:
+        EvidenceGap: it tells nothing.
+    """
+    if facts.get(name) is None:
+        raise EvidenceGap(
+            f"the release does not tell {name}; let describe() of its adapter tell it, or where a service answers it, name "
+            "the place in [target]"
+        )
+    return facts[name]
 
 
 def python_is_supported(version: str, declared: str) -> Finding:
@@ -83,6 +107,38 @@ def files_are_sound(folders: Iterable[Path]) -> Iterator[Finding]:
             yield Finding(
                 CHECK, True, f"{len(files)} files and folders of {folder.name} are owned, readable and closed to others"
             )
+
+
+def deployed_well(facts: Mapping[str, Json], *, live: bool) -> Iterator[Finding]:
+    """How the release came up on the way that operators take, and whether it logged errors while it did.
+
+    Of a live service both are past, and its log is not at hand; what tells is how it answers now.
+
+    Raises:
+        EvidenceGap: a release that is not live does not tell.
+    """
+    if live:
+        return
+    deployed, errors = told(facts, "deployed"), told(facts, "startup_errors")
+    yield from answers_well({f"deployed, {path}": status for path, status in deployed["answers"].items()})
+    for what in ("keeps_posts", "same_steps"):
+        yield Finding(CHECK, deployed[what], f"deployed and set up twice: {what} is {deployed[what]}")
+    yield Finding(CHECK, not errors, f"errors at start-up: {errors[:3]}" if errors else "no errors at start-up")
+
+
+def unchanged(before: Mapping[str, Json], after: Mapping[str, Json]) -> Iterator[Finding]:
+    """Whether a live service is as well when a run has ended as it was when the run began."""
+    answers, counted, first = (one if isinstance(one, dict) else {} for one in _of(after, before))
+    for path, status in answers.items():
+        yield Finding(CHECK, status == 200, f"when the run had ended, {path} answers {status}")
+    now, then = counted.get("unexpected"), first.get("unexpected")
+    if isinstance(now, int) and isinstance(then, int):
+        more = now - then
+        yield Finding(CHECK, more <= 0, f"errors that nobody foresaw, counted by the service during the run: {more}")
+
+
+def _of(after: Mapping[str, Json], before: Mapping[str, Json]) -> tuple[Json, Json, Json]:
+    return after.get("answers"), after.get("counted"), before.get("counted")
 
 
 def answers_well(answers: Mapping[str, int]) -> Iterator[Finding]:

@@ -14,7 +14,9 @@
         ├── StatisticsError         a sample that no statistic may be computed from (NaN, empty), a limit that is none
         ├── TargetError             a target cannot be started, broke down, or cannot do what was asked
         │   ├── WorkerDied          a release worker ended before it answered
-        │   └── OutboundConnection  a release tried to reach something other than its stub
+        │   ├── OutboundConnection  a release tried to reach something other than its stub
+        │   ├── ServiceGone         a live service stopped answering
+        │   └── ReleaseChanged      a live service answers as another release than before
         ├── MissingReply            the model's reply that a claim rests on is not there ("prompt moved")
         └── ReportError             a report cannot be written or generated
 
@@ -33,7 +35,9 @@ __all__ = [
     "ProductError",
     "ProductFailure",
     "RecordingError",
+    "ReleaseChanged",
     "ReportError",
+    "ServiceGone",
     "StatisticsError",
     "TargetError",
     "WorkerDied",
@@ -85,6 +89,14 @@ class WorkerDied(TargetError):
 
 class OutboundConnection(TargetError):
     """A release tried to open a connection to something other than its stub."""
+
+
+class ServiceGone(TargetError):
+    """A live service does not answer any more, or never did."""
+
+
+class ReleaseChanged(TargetError):
+    """A live service answers as another release than before; what was judged is no longer one thing."""
 
 
 class MissingReply(GonogoError):

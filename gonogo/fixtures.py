@@ -91,10 +91,10 @@ def cases(request: pytest.FixtureRequest, definitions: Definitions) -> tuple[Cas
 
 @pytest.fixture
 def criterion(request: pytest.FixtureRequest, definitions: Definitions) -> Criterion:
-    """The criterion that this item is evidence for, with its parameters."""
+    """The criterion that this item is evidence for, with its parameters in this phase."""
     found = criterion_of(request.node, definitions.criteria)
     assert found is not None
-    return found
+    return found.in_phase(request.config.stash[COLLECTOR].facts.phase)
 
 
 @pytest.fixture
@@ -111,8 +111,8 @@ def lanes(criterion: Criterion, candidate: Target, baseline: Target) -> list[lis
 
 
 @pytest.fixture
-def stopwatch(request: pytest.FixtureRequest, candidate: Target) -> Stopwatch:
+def stopwatch(request: pytest.FixtureRequest, criterion: Criterion, candidate: Target) -> Stopwatch:
     """pytest-benchmark with the release worker's own clock: what is timed is the call there, not the way to it."""
-    watch = Stopwatch(candidate.timed)
+    watch = Stopwatch(candidate.timed, limit=next((one.go.value for one in criterion.measures), None))
     request.node.add_marker(pytest.mark.benchmark(timer=watch.clock, disable_gc=False))
     return watch

@@ -27,9 +27,11 @@ class Stopwatch:
 
     The way to the worker and back is not counted; the collector of the worker stays on, as in production. The worker is
     asked for at least ``batch`` constructions at a time, as the way to it takes longer than one of them.
+    ``limit``: the seconds that are asked about, for a release that knows its times by buckets only.
     """
 
     worker: ReleaseWorker
+    limit: float | None = None
     batch: int = 100
     _elapsed: float = 0.0
     _cases: Sequence[Case] = ()
@@ -43,7 +45,7 @@ class Stopwatch:
         """One construction; of the cases in turn, from call to call."""
         if cases is not self._cases or not self._timed:
             whole_turns = -(-self.batch // len(cases)) * len(cases)
-            self._cases, self._timed = cases, deque(self.worker.time_construct(cases, whole_turns))
+            self._cases, self._timed = cases, deque(self.worker.time_construct(cases, whole_turns, limit=self.limit))
         self._elapsed += self._timed.popleft() / 1e9
 
 

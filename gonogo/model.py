@@ -50,13 +50,19 @@ class Level(enum.StrEnum):
 
 
 class Ability(enum.StrEnum):
-    """What a target can do, and what a criterion needs."""
+    """What a target can do, and what a criterion needs.
+
+    ``WORKER`` is timing and tracing in a process of its own; ``TIMING`` is there with it, or where a live service has a
+    histogram of its constructions. ``STUB``: the model is a stub, whose journal tells what was sent.
+    """
 
     PROMPT = "prompt"
     REPLY = "reply"
     FAULT = "fault"
     RELEASES = "releases"
     WORKER = "worker"
+    TIMING = "timing"
+    STUB = "stub"
     LIVE = "live"
     DEFINITIONS = "definitions"
     APPLICATION = "application"
@@ -274,6 +280,10 @@ class Claim:
 
     def __str__(self) -> str:
         return f"{self.criterion}/{self.step}" if self.step else self.criterion
+
+
+WHOLE = Claim("the run")  # no criterion: what is known of the run as a whole
+ENVIRONMENT = Claim("environment")  # whether what was deployed is there and well; also told by who asks a live service
 
 
 class Outcome(enum.StrEnum):

@@ -10,10 +10,12 @@ import pytest
 
 from gonogo.documents import closest
 from gonogo.model import Phase
+from gonogo.project import Service
 
 __all__ = ["Settings", "declare", "name_a_suite", "only_shows_something", "settings_of"]
 
-_PHASES = (Phase.PRE.value, Phase.NIGHTLY.value)
+_POST = "post"
+_PHASES = (Phase.PRE.value, _POST, Phase.NIGHTLY.value)
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,8 @@ class Settings:
     """The options of a run, validated."""
 
     phase: Phase
+    service: Service | None
+    stub: str | None
     baseline: Path | None
     report: Path | None
     measured_run: str | None
@@ -33,7 +37,23 @@ def declare(parser: pytest.Parser) -> None:
     group.addoption(
         "--gonogo-phase",
         choices=_PHASES,
-        help="Phase of the run: what criteria.toml requires in it is owed. Default: pre.",
+        help="Phase of the run: what criteria.toml requires in it is owed; post needs --gonogo-target. Default: pre.",
+    )
+    group.addoption(
+        "--gonogo-target",
+        metavar="URL",
+        help="The live service that is judged in the phase post, as [target] in criteria.toml says how to ask it.",
+    )
+    group.addoption(
+        "--gonogo-stub",
+        metavar="URL",
+        help="The stub (gonogo stub serve) that the live service asks in place of its model. Without it the model is real.",
+    )
+    group.addoption(
+        "--gonogo-read-only",
+        action="store_true",
+        default=None,
+        help="Ask the live service for previews alone, which write nothing. What needs runs is then INCONCLUSIVE.",
     )
     group.addoption(
         "--gonogo-baseline",
@@ -53,6 +73,9 @@ def declare(parser: pytest.Parser) -> None:
         [],
     )
     parser.addini("gonogo_phase", "Twin of --gonogo-phase.", default=Phase.PRE.value)
+    parser.addini("gonogo_target", "Twin of --gonogo-target.", default="")
+    parser.addini("gonogo_stub", "Twin of --gonogo-stub.", default="")
+    parser.addini("gonogo_read_only", "Twin of --gonogo-read-only.", "bool", default=False)
     parser.addini("gonogo_baseline", "Twin of --gonogo-baseline.", default="")
     parser.addini("gonogo_report", "Twin of --gonogo-report.", default="")
 
@@ -64,7 +87,7 @@ def settings_of(config: pytest.Config) -> Settings:
     """The options of a run; what stands on the command line goes before the ini file.
 
     Raises:
-        pytest.UsageError: the phase is none.
+        pytest.UsageError: the phase is none, or phase and target do not go together.
     """
     phase = config.getoption("--gonogo-phase") or config.getini("gonogo_phase")
     if phase not in _PHASES:
@@ -80,8 +103,26 @@ def settings_of(config: pytest.Config) -> Settings:
         beside = config.inipath.parent if config.inipath else config.rootpath  # wherever pytest is started
         return (beside / written).resolve() if written else None
 
+    target, stub = (config.getoption(f"--gonogo-{one}") or config.getini(f"gonogo_{one}") for one in ("target", "stub"))
+    given = config.getoption("--gonogo-read-only")
+    read_only = config.getini("gonogo_read_only") if given is None else given
+    if phase == _POST:
+        if not target:
+            raise pytest.UsageError(
+                "gonogo: the phase post judges a live service; say where it is: --gonogo-target=http://127.0.0.1:8000"
+            )
+        phase = Phase.POST_STUB if stub else Phase.POST_REAL
+    elif config.getoption("--gonogo-target") or config.getoption("--gonogo-stub") or given:
+        raise pytest.UsageError(
+            f"gonogo: --gonogo-target, --gonogo-stub and --gonogo-read-only are for a live service, which the phase {phase} "
+            "does not ask; add --gonogo-phase=post"
+        )
+    else:
+        target = ""
     return Settings(
         Phase(phase),
+        Service(target, bool(read_only)) if target else None,
+        stub or None,
         path("baseline"),
         path("report"),
         config.getoption("--gonogo-measured-run"),

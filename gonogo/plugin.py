@@ -108,6 +108,8 @@ def _activate(config: pytest.Config, settings: Settings, worker: dict[str, Any] 
         )
     if settings.baseline is not None:
         project = project.with_baseline(settings.baseline)
+    if settings.service is not None:
+        project = project.with_service(settings.service, settings.stub)
     workbench = Workbench(load_definitions(project))
     rundown: Rundown | None = None
     if worker is not None:
@@ -222,7 +224,7 @@ class Leader:
         )
 
     def _pytest_arguments(self) -> list[str]:
-        arguments = [f"--rootdir={self._config.rootpath}", f"--gonogo-phase={self._rundown.phase.value}"]
+        arguments = [f"--rootdir={self._config.rootpath}", *self._phase_arguments()]
         if self._config.pluginmanager.hasplugin("xdist"):
             arguments += ["-n", "0"]
         if self._config.pluginmanager.hasplugin("benchmark"):
@@ -234,6 +236,14 @@ class Leader:
         if self._allure_is_on():
             arguments.append(f"--alluredir={self._config.option.allure_report_dir}")
         return arguments
+
+    def _phase_arguments(self) -> list[str]:
+        service, stub = self._settings.service, self._settings.stub
+        if service is None:
+            return [f"--gonogo-phase={self._rundown.phase.value}"]
+        arguments = ["--gonogo-phase=post", f"--gonogo-target={service.url}"]
+        arguments += [f"--gonogo-stub={stub}"] if stub else []
+        return [*arguments, "--gonogo-read-only"] if service.read_only else arguments
 
     def _say(self, line: str) -> None:
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
@@ -257,6 +267,7 @@ class Gatherer:
 
     def __init__(self, collector: Collector, workbench: Workbench, *, in_allure: bool) -> None:
         self._in_allure = in_allure
+        self._finished = False
         self.collector = collector
         self.workbench = workbench
 
@@ -354,6 +365,9 @@ class Gatherer:
 
     def finish(self) -> None:
         """End workers and close the shard."""
+        if not self._finished:
+            self._finished = True
+            self.collector.shard.extend(list(self.workbench.last_words()))
         self.workbench.close()
         self.collector.close()
 

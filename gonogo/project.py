@@ -15,7 +15,15 @@ from pathlib import Path
 from gonogo.errors import DefinitionError
 from gonogo.model import Json
 
-__all__ = ["Project", "Release", "find_project", "read_facts"]
+__all__ = ["Project", "Release", "Service", "find_project", "read_facts"]
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running deployment: its address, and whether only its previews may be used, which write nothing."""
+
+    url: str
+    read_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,10 @@ class Release:
             most of its code with the release that it is compared with, and would change its mind together with it.
         options: plain data for the adapter.
         network: hosts that the release may reach besides its stub, such as a database's.
+        stub: who answers for its model: ``requests`` (the stub inside its worker, for clients that are built on that
+            library), ``wire`` (a stub that serves HTTP, for any client; ``WorkerContext.model_url`` says where), the URL of
+            a stub that serves already, or ``none`` (a real model).
+        service: the running deployment that is asked instead of the files here, or none.
         frozen_at: the moment (ISO 8601, with its offset) at which the release's clock stands still, or none. For applications
             that put the date into prompts; measured time is not touched by it.
     """
@@ -47,9 +59,15 @@ class Release:
     options: Mapping[str, Json] = field(default_factory=dict)
     network: tuple[str, ...] = ()
     frozen_at: str | None = None
+    stub: str = "requests"
+    service: Service | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a moment that is none."""
+        """Refuse a stub and a moment that are none."""
+        if self.stub not in ("requests", "wire", "none") and not self.stub.startswith(("http://", "https://")):
+            raise DefinitionError(
+                f"release {self.version}: stub = {self.stub!r} is none; write 'requests', 'wire', 'none' or a URL"
+            )
         if self.frozen_at is not None:
             try:
                 moment = datetime.fromisoformat(self.frozen_at)
@@ -123,6 +141,20 @@ class Project:
     def recordings_of(self, release: Release) -> Path:
         """The folder of a release's recordings."""
         return self.recordings / release.version
+
+    def with_service(self, service: Service, stub: str | None) -> Project:
+        """The same project with a running deployment as its candidate; ``stub`` is the URL of the stub that it asks."""
+        live = replace(
+            self.candidate,
+            adapter="gonogo.targets.live:open_live",
+            packages=(),
+            overlay=None,
+            options={},
+            frozen_at=None,
+            stub=stub or "none",
+            service=service,
+        )
+        return replace(self, candidate=live)
 
     def with_baseline(self, tree: Path) -> Project:
         """The same project with the previous release taken from a folder that holds its packages.

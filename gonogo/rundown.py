@@ -5,22 +5,41 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from gonogo.contents import Contents, change_notes
-from gonogo.errors import EvidenceError, ProductError
+from gonogo.environment import unchanged
+from gonogo.errors import EvidenceError, ProductError, ServiceGone, TargetError
 from gonogo.evidence import Shard, read_shard
-from gonogo.model import Ability, Claim, Collected, Ended, Finding, Gap, Json, Judged, Phase, Sampled, Status, Verdict
+from gonogo.model import (
+    ENVIRONMENT,
+    WHOLE,
+    Ability,
+    Claim,
+    Collected,
+    Ended,
+    Evidence,
+    Finding,
+    Gap,
+    Json,
+    Judged,
+    Phase,
+    Sampled,
+    Status,
+    Verdict,
+)
+from gonogo.project import Release
 from gonogo.report import allure as allure_report
 from gonogo.report.document import verdict_document
 from gonogo.report.markdown import as_markdown
 from gonogo.report.results import check_results, keep_results, kept_results
 from gonogo.runs import LoadedRun, RunDirectory, RunInfo, as_written
+from gonogo.targets.client import ReleaseWorker
 from gonogo.verdict import judge, owed_claims
-from gonogo.workbench import Workbench
+from gonogo.workbench import Definitions, Target, Workbench
 
 __all__ = [
     "INTEGRITY",
@@ -38,7 +57,6 @@ __all__ = [
 ]
 
 INTEGRITY = Claim("report-integrity")
-_WHOLE = Claim("the run")  # no criterion: what is known of the run as a whole
 _MEASURED_TIMEOUT = 1800.0
 _ALLURE_IS_OFF = "Allure is switched off; its results cannot be compared (leave out -p no:allure_pytest)"
 
@@ -66,7 +84,7 @@ def begin_run(workbench: Workbench, phase: Phase, *, reports: Path, suites: Sequ
     recordings = definitions.recordings  # read while the release starts
     releases: dict[str, dict[str, Json]] = {}
     abilities: set[Ability] = set()
-    failure = ""
+    failure, notes = "", list[str]()
     for role, release in definitions.releases.items():
         releases[role] = {"version": release.version}
         if role != "candidate":
@@ -75,7 +93,8 @@ def begin_run(workbench: Workbench, phase: Phase, *, reports: Path, suites: Sequ
             worker = workbench.candidate.worker
             abilities |= worker.abilities
             releases[role] |= worker.describe()
-        except ProductError as error:
+            notes += _live_notes(release, workbench.candidate)
+        except (ProductError, ServiceGone) as error:
             failure = str(error).splitlines()[0]
     started = datetime.now(UTC)
     info = RunInfo(
@@ -88,7 +107,21 @@ def begin_run(workbench: Workbench, phase: Phase, *, reports: Path, suites: Sequ
         contents=contents.hashes,
     )
     directory = RunDirectory.create(reports, info, definitions.project.criteria, recordings)
-    return Rundown(directory, info, contents)
+    return Rundown(directory, info, contents, definitions, notes)
+
+
+def _live_notes(release: Release, candidate: Target) -> list[str]:
+    """What a reader of a live run must know of its evidence."""
+    if release.service is None:
+        return []
+    notes = [f"judged is what answers at {release.service.url}", f"source: {candidate.source}"]
+    if release.stub == "none":
+        notes[1] += "; its model is a real one, so prompts are those that it shows, not those that a model received"
+    if release.service.read_only:
+        notes.append(
+            "read only: previews alone were asked for; nothing is known of runs, of what they store, and of their errors"
+        )
+    return notes
 
 
 @dataclass
@@ -98,6 +131,7 @@ class Rundown:
     directory: RunDirectory
     info: RunInfo
     contents: Contents | None = None
+    definitions: Definitions | None = None
     notes: list[str] = field(default_factory=list)
     verdict: Verdict | None = None
     digest: str = ""
@@ -170,10 +204,10 @@ class Rundown:
             failed: names of the tests and modules that failed in this run, those of claims among them.
         """
         self._look_again()
-        changes = [Gap(_WHOLE, None, note) for note in change_notes(self._changed)]
+        changes = [Gap(WHOLE, None, note) for note in change_notes(self._changed)]
         run = self.directory.load()
         shard = Shard(self.directory.shard("leader"))
-        for record in (*integrity(run, allure_results), *_strays(run, failed), *changes):
+        for record in (*integrity(run, allure_results), *_strays(run, failed), *changes, *self._at_the_end()):
             shard.append(record)
         shard.close()
         run = replace(run, shards=(*run.shards, read_shard(self.directory.shard("leader"))))
@@ -183,6 +217,30 @@ class Rundown:
             keep_results(self.directory, allure_results)
         self.verdict, self.digest = verdict, digest
         return verdict
+
+    def _at_the_end(self) -> Iterator[Evidence]:
+        """Whether a live service is what it was when the run began; and the end of one that did not even begin."""
+        release = self.definitions.project.candidate if self.definitions else None
+        if self.definitions is None or release is None or release.service is None:
+            return
+        if self.info.failure:  # told by who asked it first
+            return
+        contract = self.definitions.criteria.target
+        try:
+            with ReleaseWorker(release, self.definitions.workflow.steps, contract=contract) as worker:
+                after = worker.describe()
+        except ServiceGone as error:
+            yield Judged(ENVIRONMENT, None, Finding("environment", False, f"when the run had ended, {error}"))
+        except (ProductError, TargetError) as error:
+            yield Gap(WHOLE, None, f"the service could not be looked at when the run had ended: {error}")
+        else:
+            for finding in unchanged(self.info.releases["candidate"], after):
+                yield Judged(ENVIRONMENT, None, finding)
+            before, now = (told.get("version_told") for told in (self.info.releases["candidate"], after))
+            if before != now:
+                yield Gap(
+                    WHOLE, None, f"the service answered as release {before} first, and as {now} when the run had ended"
+                )
 
     def _look_again(self) -> None:
         """Remember which files are no longer what they were when the run began, even where they are put back later."""
@@ -197,7 +255,7 @@ def _strays(run: LoadedRun, failed: Sequence[str]) -> list[Gap]:
     if not strays:
         return []
     more = f" and {len(strays) - 3} more" if len(strays) > 3 else ""
-    return [Gap(_WHOLE, None, f"failed, and feeds no claim that came to its end: {', '.join(strays[:3])}{more}")]
+    return [Gap(WHOLE, None, f"failed, and feeds no claim that came to its end: {', '.join(strays[:3])}{more}")]
 
 
 def integrity(run: LoadedRun, allure_results: Path | None) -> tuple[Judged | Gap, ...]:
@@ -249,7 +307,7 @@ def damage(run: LoadedRun) -> list[str]:
         for shard in run.shards
         if shard.torn
     ]
-    of_the_run = [record.reason for record in run.evidence if isinstance(record, Gap) and record.claim == _WHOLE]
+    of_the_run = [record.reason for record in run.evidence if isinstance(record, Gap) and record.claim == WHOLE]
     return [*torn, *sorted(of_the_run)]
 
 

@@ -9,14 +9,39 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from gonogo.checks import same_text
+from gonogo.contract import Contract
 from gonogo.criteria import Criteria, load_criteria
-from gonogo.errors import MissingReply, ProductError, ProductFailure, TargetError, WorkerDied
-from gonogo.model import Ability, Case, Json, Phase, Prompt, Reply, Step, Workflow
+from gonogo.errors import (
+    MissingReply,
+    ProductError,
+    ProductFailure,
+    ReleaseChanged,
+    ServiceGone,
+    TargetError,
+    WorkerDied,
+)
+from gonogo.model import (
+    ENVIRONMENT,
+    WHOLE,
+    Ability,
+    Case,
+    Evidence,
+    Finding,
+    Gap,
+    Json,
+    Judged,
+    Phase,
+    Prompt,
+    Reply,
+    Step,
+    Workflow,
+)
 from gonogo.parsed import ParsedFiles
 from gonogo.project import Project, Release, read_facts
 from gonogo.recordings import RecordingSet, load_recordings
 from gonogo.replies import reply_conforms
-from gonogo.stub import LlmFault, Script
+from gonogo.stub import FaultPlan, LlmFault, Script
 from gonogo.stub.protocols import prompt_of
 from gonogo.targets.adapter import Built
 from gonogo.targets.client import Ran, ReleaseWorker
@@ -124,6 +149,7 @@ class Target:
         stack: ExitStack,
         scratch: Path,
         *,
+        contract: Contract | None = None,
         judged: bool = True,
     ) -> None:
         self.release = release
@@ -132,6 +158,8 @@ class Target:
         self._recordings = recordings
         self._stack = stack
         self._scratch = scratch
+        self._contract = contract
+        self.lost: TargetError | None = None  # why a live service is no longer what was judged before
         self._built: dict[tuple[str, bytes], Built | ProductError] = {}
         self._received: dict[tuple[str, bytes], Built] = {}
         self._variants: list[ReleaseWorker] = []
@@ -148,7 +176,11 @@ class Target:
     ) -> ReleaseWorker:
         """Another worker of this release, in a process of its own; ended with the run."""
         worker = ReleaseWorker(
-            release or self._laid_out, self._workflow.steps, recordings=self._recordings, environment=environment
+            release or self._laid_out,
+            self._workflow.steps,
+            recordings=self._recordings,
+            environment=environment,
+            contract=self._contract,
         )
         self._stack.callback(worker.close)
         self._started.append(worker)
@@ -208,6 +240,9 @@ class Target:
         except WorkerDied:
             self.__dict__.pop("worker", None)  # the next question gets a fresh one
             raise
+        except (ServiceGone, ReleaseChanged) as error:
+            self.lost = self.lost or error
+            raise
         except ProductError as error:
             if self._judged:
                 raise
@@ -242,7 +277,9 @@ class Target:
         return built
 
     def received(self, case: Case) -> Built:
-        """The prompt that the model receives in a run of a case; of a release that runs nothing, the one it constructs.
+        """The prompt that the model receives in a run of a case, by the stub's journal.
+
+        Of a release that runs nothing, or whose model is no stub, the one that it constructs; see ``source``.
 
         Raises:
             ProductFailure: a run asks the model for nothing, for several things, or sends its fallback.
@@ -251,7 +288,7 @@ class Target:
         shown = self.construct(case)
         if shown.fallback is not None:
             raise ProductFailure(f"the release sends its fallback ({shown.fallback}), not a constructed prompt")
-        if Ability.REPLY not in self.worker.abilities:
+        if not self._is_seen:
             return shown
         if case.key not in self._received:
             ran = self.run(case, script=Script(Reply(""), None), watched=False)
@@ -263,6 +300,37 @@ class Target:
             self._received[case.key] = Built(prompts.pop() or Prompt(()))
         return self._received[case.key]
 
+    @property
+    def _is_seen(self) -> bool:
+        """Whether what is sent to the model can be seen."""
+        return {Ability.REPLY, Ability.STUB} <= self.worker.abilities
+
+    @property
+    def source(self) -> str:
+        """Where the prompts that are judged come from: the journal of the ``stub``, or the ``preview`` of a live service.
+
+        Of a function alone, the ``constructor``.
+        """
+        if self._is_seen:
+            return "stub"
+        return "preview" if Ability.LIVE in self.worker.abilities else "constructor"
+
+    def sent(self, ran: Ran, shown: str) -> Iterator[Finding]:
+        """Whether a run sent the model the prompt that was shown, once; by the stub's journal, or else by the run's record.
+
+        Raises:
+            TargetError: neither tells.
+        """
+        check = "sent"
+        if self._is_seen:
+            asked = len(ran.exchanges)
+            yield Finding(check, asked == 1, f"asked the model {asked} times")
+        elif ran.prompt is None:
+            raise TargetError(
+                "neither a stub nor a record tells what a run sent; name a stub with --gonogo-stub, or record in [target]"
+            )
+        yield same_text(check, "the prompt that was sent", shown, ran.prompt or "")
+
     def construct_all(self, cases: Sequence[Case]) -> list[Built | ProductError]:
         """The prompts of cases that are not recorded (generated ones)."""
         with self._asked():
@@ -273,7 +341,7 @@ class Target:
         case: Case,
         *,
         script: Script | None = None,
-        fault: LlmFault | None = None,
+        fault: LlmFault | FaultPlan | None = None,
         constructor: ConstructorFault | None = None,
         watched: bool = True,
     ) -> Ran:
@@ -311,7 +379,15 @@ class Workbench:
 
     def _target(self, release: Release, *, judged: bool) -> Target:
         recordings = self.definitions.project.recordings_of(release)
-        target = Target(release, self.definitions.workflow, recordings, self._stack, self._scratch, judged=judged)
+        target = Target(
+            release,
+            self.definitions.workflow,
+            recordings,
+            self._stack,
+            self._scratch,
+            contract=self.definitions.criteria.target,
+            judged=judged,
+        )
         self._targets.append(target)
         return target
 
@@ -336,6 +412,14 @@ class Workbench:
     def llm(self, target: Target) -> Llm:
         """The stub's recordings for a target."""
         return Llm(self.definitions.recordings[target.release.version])
+
+    def last_words(self) -> Iterator[Evidence]:
+        """What became of a live service while it was asked here."""
+        for lost in (target.lost for target in self._targets):
+            if isinstance(lost, ServiceGone):
+                yield Judged(ENVIRONMENT, None, Finding("environment", False, str(lost)))
+            elif lost is not None:
+                yield Gap(WHOLE, None, str(lost))
 
     def close(self) -> None:
         """End every worker."""

@@ -14,14 +14,25 @@ from typing import Any
 
 import requests
 
+from gonogo.contract import Call, Contract
 from gonogo.model import Ability, Step
 from gonogo.targets.adapter import WorkerContext
-from gonogo.targets.http import HttpApplication, HttpContract, WsgiTransport
+from gonogo.targets.http import HttpApplication, WsgiTransport
+
+CONTRACT = Contract(
+    {
+        "create": Call("POST", "/api/posts", {"title": "{title}", "fields": "{inputs}"}),
+        "read": Call("GET", "/api/posts/{post}"),
+        "delete": Call("DELETE", "/api/posts/{post}"),
+        "preview": Call("POST", "/api/posts/{post}/steps/{step}/preview"),
+        "run": Call("POST", "/api/posts/{post}/steps/{step}/run"),
+    }
+)
 
 
 def open_release(context: WorkerContext) -> HttpApplication:
     """The blog over WSGI."""
-    application = HttpApplication(WsgiTransport(SmallBlog(context)), HttpContract())
+    application = HttpApplication(WsgiTransport(SmallBlog(context)), CONTRACT)
     application.abilities = frozenset({Ability.PROMPT, Ability.REPLY, Ability.WORKER})
     return application
 

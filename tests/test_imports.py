@@ -13,9 +13,10 @@ ROOT = Path(__file__).parent.parent
 # A module imports modules of its own row and of rows above it, never of a row below.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("model", "errors", "clock"),
-    ("documents", "parsed", "figures", "statistics", "grammar", "memory"),
+    ("documents", "parsed", "figures", "statistics", "grammar", "memory", "metrics"),
     (
         "checks",
+        "contract",
         "criteria",
         "environment",
         "documentation",

@@ -29,7 +29,7 @@ class Clockwork:
     pid: int = 1
     settling: int = 9_000_000  # of the first run after the other release's
 
-    def time_construct(self, cases: Sequence[Case], rounds: int) -> list[int]:
+    def time_construct(self, cases: Sequence[Case], rounds: int, *, limit: float | None = None) -> list[int]:
         self.log.append((self.name, " ".join(case.id for case in cases), f"{rounds} rounds"))
         return [self.nanoseconds + number for number in range(rounds)]
 

@@ -130,7 +130,9 @@ class Stub:
     recordings: RecordingSet | Callable[[], RecordingSet]  # called when a request first asks for one
     step: str | None = None
     script: Script | None = None
-    base_url: str = ""  # where the application was told that its model is; a request to elsewhere is none to its model
+    base_url: str | None = (
+        ""  # where the application was told that its model is; a request to elsewhere is none to its model
+    )
     journal: Journal = field(default_factory=list[Exchange])
     plan: FaultPlan | None = None
     _asked: int = 0  # requests since the plan was made

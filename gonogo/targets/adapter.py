@@ -5,20 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
+from gonogo.contract import Contract
 from gonogo.model import Ability, Case, Json, Message, Prompt, Step
+from gonogo.project import Service
 
-__all__ = ["Adapter", "Built", "Run", "WorkerContext", "prompt_from_json", "prompt_to_json"]
+__all__ = ["Adapter", "Built", "Run", "TimesItself", "WorkerContext", "prompt_from_json", "prompt_to_json"]
 
 
 @dataclass(frozen=True)
 class WorkerContext:
-    """What an adapter is opened with: a scratch folder of its own, the steps, and the release's options."""
+    """What an adapter is opened with: a scratch folder of its own, the steps, and the release's options.
+
+    ``contract`` is the section ``[target]`` of criteria.toml, none where there is no such section. ``model_url`` is where the
+    model answers, where a stub serves HTTP; empty where the stub is in this process or there is none. ``service`` is the running
+    deployment that a live target asks.
+    """
 
     scratch: Path
     steps: tuple[Step, ...]
     options: Mapping[str, Json]
+    contract: Contract | None = None
+    model_url: str = ""
+    service: Service | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +53,13 @@ class Run:
         output: the parsed output of a run that succeeded.
         error: code, message and whatever else the application says of a failure; none for a success.
         state_before, state_after: name -> digest of everything that is stored (post fields, tables), without run records.
-        runs_recorded: how many run records this run left behind.
+        runs_recorded: how many run records this run left behind; none where nothing tells.
         fallback: the reason of a fallback, or none.
         fallback_logged, fallback_counted: log events and metric increments that speak of a fallback.
         stored: the fields of the post after a run that succeeded; empty where nobody looked.
         answer: the whole answer to a run that failed, as its user gets it; empty where there is none beside ``error``.
-        record: what the application says of this run when asked afterwards: ``status`` (succeeded or failed), ``prompt``
-            and ``error`` (its code); empty where it knows of no such run, none where it cannot be asked.
+        record: what the application says of this run when asked afterwards: ``status`` (succeeded or failed), ``prompt``,
+            ``error`` (its code) and ``reply``; empty where it knows of no such run, none where it cannot be asked.
     """
 
     status: int
@@ -57,7 +67,7 @@ class Run:
     error: Mapping[str, Json] | None
     state_before: Mapping[str, str]
     state_after: Mapping[str, str]
-    runs_recorded: int
+    runs_recorded: int | None
     fallback: str | None
     fallback_logged: int
     fallback_counted: int
@@ -115,6 +125,19 @@ class Adapter(Protocol):
 
     def close(self) -> None:
         """Let go of everything."""
+        ...
+
+
+@runtime_checkable
+class TimesItself(Protocol):
+    """An adapter whose release measures its own constructions, as a live service does."""
+
+    def timed_constructions(self, cases: Sequence[Case], rounds: int, limit: float | None) -> list[float]:
+        """Seconds of each of at least ``rounds`` constructions of cases of one step.
+
+        Raises:
+            TargetError: the release measures none, or not so that ``limit`` (seconds) could be told from less.
+        """
         ...
 
 

@@ -8,16 +8,26 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from gonogo.errors import MissingReply, OutboundConnection, ProductError, TargetError, WorkerDied
+from gonogo.contract import Contract
+from gonogo.errors import (
+    MissingReply,
+    OutboundConnection,
+    ProductError,
+    ReleaseChanged,
+    ServiceGone,
+    TargetError,
+    WorkerDied,
+)
 from gonogo.model import Ability, Case, Json, Step
 from gonogo.project import Release
-from gonogo.stub import Exchange, LlmFault, Script
+from gonogo.stub import Exchange, FaultPlan, LlmFault, Script
+from gonogo.stub.protocols import prompt_of
 from gonogo.targets.adapter import Built, Run, prompt_from_json
 from gonogo.targets.faults import ENVIRONMENT, ConstructorFault
 from gonogo.targets.wire import case_to_json, script_to_json
@@ -35,11 +45,18 @@ class Ran:
 
     @property
     def prompt(self) -> str | None:
-        """The prompt that the model received last, or none where no request reached it."""
-        from gonogo.stub.protocols import prompt_of
-
+        """The prompt that the model received last, by the stub's journal or else by the run's record; none where none tells."""
         prompt = prompt_of(self.exchanges[-1].request) if self.exchanges else None
-        return prompt.text if prompt else None
+        return prompt.text if prompt else self._recorded("prompt")
+
+    @property
+    def reply(self) -> str | None:
+        """What the model answered last, by the stub's journal or else by the run's record; none where none tells."""
+        return self.exchanges[-1].reply if self.exchanges else self._recorded("reply")
+
+    def _recorded(self, name: str) -> str | None:
+        told = (self.run.record or {}).get(name)
+        return told if isinstance(told, str) else None
 
 
 class ReleaseWorker:
@@ -52,6 +69,7 @@ class ReleaseWorker:
         steps: the definitions that the release works with.
         recordings: the folder that its stub answers from, or none.
         environment: variables set for this process alone (hash seed, locale, time zone).
+        contract: how the release is asked over HTTP, or none.
         timeout: seconds that one question may take.
     """
 
@@ -64,6 +82,7 @@ class ReleaseWorker:
         *,
         recordings: Path | None = None,
         environment: Mapping[str, str] | None = None,
+        contract: Contract | None = None,
         timeout: float = 120.0,
     ) -> None:
         self.release = release
@@ -95,6 +114,9 @@ class ReleaseWorker:
             "options": dict(release.options),
             "network": list(release.network),
             "frozen_at": release.frozen_at,
+            "stub": release.stub,
+            "service": asdict(release.service) if release.service else None,
+            "contract": contract.as_json() if contract else None,
             "scratch": str(scratch),
             "steps": [step_as_json(step) for step in steps],
             "recordings": str(recordings.resolve()) if recordings else None,  # the worker runs in another folder
@@ -172,7 +194,7 @@ class ReleaseWorker:
         if "raised" in answer:
             raise _product_error(f"release {self.release.version}: {what}", answer["raised"])
         if "broken" in answer:
-            kind = OutboundConnection if answer.get("outbound") else TargetError
+            kind = _KINDS.get(answer.get("kind", ""), TargetError)
             raise kind(f"release {self.release.version}: {answer['broken']}")
         return answer["value"]
 
@@ -209,7 +231,7 @@ class ReleaseWorker:
         case: Case,
         *,
         script: Script | None = None,
-        fault: LlmFault | None = None,
+        fault: LlmFault | FaultPlan | None = None,
         constructor: ConstructorFault | None = None,
         watched: bool = True,
     ) -> Ran:
@@ -223,7 +245,7 @@ class ReleaseWorker:
             "run",
             case=case_to_json(case),
             script=script_to_json(script) if script else None,
-            fault=fault.value if fault else None,
+            fault=_plan(fault).as_json() if fault else None,
             constructor=constructor.value if constructor else None,
             watched=watched,
         )
@@ -239,9 +261,13 @@ class ReleaseWorker:
         """Replace the definitions of these steps."""
         self._ask("define", steps=[step_as_json(step) for step in steps])
 
-    def time_construct(self, cases: Sequence[Case], rounds: int) -> list[int]:
-        """Nanoseconds of each of ``rounds`` constructions, of the cases in turn, taken inside the worker."""
-        timed: list[int] = self._ask("time_construct", cases=[case_to_json(case) for case in cases], rounds=rounds)
+    def time_construct(self, cases: Sequence[Case], rounds: int, *, limit: float | None = None) -> list[int]:
+        """Nanoseconds of each of ``rounds`` constructions, of the cases in turn, taken inside the worker.
+
+        Of a live service they are the upper edges of its histogram's buckets; ``limit`` (seconds) must be one of the edges.
+        """
+        asked = [case_to_json(case) for case in cases]
+        timed: list[int] = self._ask("time_construct", cases=asked, rounds=rounds, limit=limit)
         return timed
 
     def time_runs(self, case: Case, script: Script, rounds: int) -> list[int]:
@@ -260,6 +286,15 @@ class ReleaseWorker:
             "trace_growth", cases=[case_to_json(case) for case in cases], total=total, every=every, limit=limit
         )
         return grown
+
+
+_KINDS: Mapping[str, type[TargetError]] = {
+    kind.__name__: kind for kind in (OutboundConnection, ReleaseChanged, ServiceGone)
+}
+
+
+def _plan(fault: LlmFault | FaultPlan) -> FaultPlan:
+    return FaultPlan(fault) if isinstance(fault, LlmFault) else fault
 
 
 def _product_error(what: str, raised: Mapping[str, str]) -> ProductError:

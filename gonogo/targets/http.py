@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
+from gonogo.contract import Contract
 from gonogo.errors import TargetError
-from gonogo.model import Ability, Case, Json, Prompt, Step, canonical
+from gonogo.metrics import MetricSample, read_metrics
+from gonogo.model import Ability, Case, Json, Step, canonical
 from gonogo.targets.adapter import Built, Run
 
-__all__ = ["Answer", "HttpApplication", "HttpContract", "Transport", "WsgiTransport", "digest"]
+__all__ = ["Answer", "HttpApplication", "Transport", "WsgiTransport", "digest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,27 +90,6 @@ class WsgiTransport:
         return Answer(int(started[0].split(" ", 1)[0]), answered)
 
 
-@dataclass(frozen=True, slots=True)
-class HttpContract:
-    """Where an application answers what. ``{post}``, ``{step}`` and ``{run}`` in a path stand for ids.
-
-    ``record`` is empty where an application keeps no record of its runs, or shows it to nobody.
-    """
-
-    create: str = "/api/posts"
-    post: str = "/api/posts/{post}"
-    preview: str = "/api/posts/{post}/steps/{step}/preview"
-    run: str = "/api/posts/{post}/steps/{step}/run"
-    record: str = ""
-    metrics: str = "/metrics"
-    fallback_metric: str = "fallbacks_total"
-
-
-def _named(error: object, body: object) -> Json:
-    """The id of the run that an answer is about: an error names it itself; none where nothing does."""
-    return next((told["run_id"] for told in (error, body) if isinstance(told, dict) and "run_id" in told), None)
-
-
 def digest(value: Json) -> str:
     """A short fingerprint of plain data."""
     return hashlib.sha256(canonical(value)).hexdigest()[:16]
@@ -119,95 +101,141 @@ class HttpApplication:
     abilities: frozenset[Ability] = frozenset({Ability.PROMPT, Ability.REPLY})
     seam: str | None = None
 
-    def __init__(self, transport: Transport, contract: HttpContract) -> None:
+    keeps_records = (
+        False  # whether the record of a run is read even where nobody watches, as nothing else tells the prompt
+    )
+
+    def __init__(self, transport: Transport, contract: Contract | None) -> None:
+        if contract is None:
+            raise TargetError(
+                "criteria.toml does not say how the application is asked over HTTP; write a section [target]"
+            )
         self.transport = transport
         self.contract = contract
 
-    def _ask(self, method: str, path: str, body: Json = None, *, expected: int) -> Any:
+    def ask(self, name: str, inputs: Mapping[str, str] | None = None, **values: object) -> Any:
+        """The JSON answer to the call of this name in the contract.
+
+        Raises:
+            RuntimeError: the status is none of success.
+        """
+        method, path, body = self.contract.call(name).at(inputs, **values)
         answer = self.transport(method, path, body)
-        if answer.status != expected:
-            raise RuntimeError(
-                f"{method} {path} answered {answer.status}, expected was {expected}: {answer.body[:300]!r}"
-            )
+        if not 200 <= answer.status < 300:
+            raise RuntimeError(f"{method} {path} answered {answer.status}: {answer.body[:300]!r}")
         return answer.json()
 
-    def create_post(self, case: Case) -> int:
+    def title(self, case: Case) -> str:
+        """The title of a post that is made for a case."""
+        return f"gonogo {case.path}"
+
+    def create_post(self, case: Case) -> Json:
         """A post with the inputs of a case; the caller deletes it."""
-        body: Json = {"title": f"gonogo {case.path}", "fields": dict(case.inputs)}
-        return int(self._ask("POST", self.contract.create, body, expected=201)["id"])
+        made = self.ask("create", self.contract.named(case.inputs), title=self.title(case), step=case.step)
+        post = self.contract.find("post", made)
+        if post is None:
+            raise RuntimeError(
+                f"the new post is not named at {self.contract.answers['post']!r} of the answer: {made!r:.300}"
+            )
+        return post
 
-    def delete_post(self, post: int) -> None:
+    def delete_post(self, post: Json) -> None:
         """Remove a post with everything that belongs to it."""
-        self._ask("DELETE", self.contract.post.format(post=post), expected=204)
+        self.ask("delete", post=post)
 
-    def _path(self, template: str, post: int, case: Case) -> str:
-        return template.format(post=post, step=quote(case.step))
+    @contextmanager
+    def _post(self, case: Case) -> Iterator[Json]:
+        """A post of the case's own while it is needed; none where the application is asked without one."""
+        if "create" not in self.contract.calls:
+            yield None
+            return
+        post = self.create_post(case)
+        try:
+            yield post
+        finally:
+            self.delete_post(post)
 
     def construct(self, case: Case) -> Built:
         """The prompt that the preview shows."""
-        post = self.create_post(case)
-        try:
-            shown = self._ask("POST", self._path(self.contract.preview, post, case), expected=200)
-        finally:
-            self.delete_post(post)
-        return Built(Prompt.of(shown["prompt"]), shown["fallback"]["reason"] if shown["fallback"] else None)
+        if "preview" not in self.contract.calls:
+            return self._built(self.ask("preview_inputs", self.contract.named(case.inputs), step=case.step))
+        with self._post(case) as post:
+            return self._built(self.ask("preview", self.contract.named(case.inputs), post=post, step=case.step))
+
+    def _built(self, shown: Json) -> Built:
+        reason = self.contract.find("fallback", shown)
+        return Built(self.contract.prompt(shown), None if reason is None else str(reason))
 
     def run(self, case: Case, *, watched: bool) -> Run:
         """Run the step on a post of its own; watched, look at what is stored before and after."""
-        post = self.create_post(case)
-        try:
+        contract = self.contract
+        with self._post(case) as post:
             before, told_before = self._watch(post, watched)
-            answer = self.transport("POST", self._path(self.contract.run, post, case))
+            call = contract.call("run").at(contract.named(case.inputs), post=post, step=case.step)
+            answer = self.transport(*call)
             body = answer.json()
-            error = body.get("error") if answer.status >= 400 else None
+            error = contract.error(body) if answer.status >= 400 else None
             after, told = self._watch(post, watched)
             return Run(
                 status=answer.status,
-                output=body.get("output"),
+                output=contract.find("output", body),
                 error=error,
                 state_before=before,
                 state_after=after,
-                runs_recorded=told[0] - told_before[0],
-                fallback=(body.get("fallback") or {}).get("reason"),
-                fallback_logged=told[1] - told_before[1],
-                fallback_counted=told[2] - told_before[2],
+                runs_recorded=_more(told_before.runs, told.runs),
+                fallback=_text(contract.find("fallback", body)),
+                fallback_logged=told.logged - told_before.logged,
+                fallback_counted=told.counted - told_before.counted,
                 stored=self.fields(post) if watched and error is None else {},
                 answer="" if error is None else answer.body.decode(errors="replace"),
-                record=self.run_record(_named(error, body)) if watched else None,
+                record=self.run_record(self._run_of(body)) if watched or self.keeps_records else None,
             )
-        finally:
-            self.delete_post(post)
 
-    def _watch(self, post: int, watched: bool) -> tuple[dict[str, str], tuple[int, int, int]]:
-        """What is stored; run records, log events and metrics so far."""
+    def _run_of(self, answer: Json) -> Json:
+        """The id of the run that an answer is about; none where nothing names it."""
+        named = self.contract.find("failed_run", answer)
+        return self.contract.find("run", answer) if named is None else named
+
+    def _watch(self, post: Json, watched: bool) -> tuple[dict[str, str], _Told]:
+        """What is stored, and what is told of runs and fallbacks so far."""
         if not watched:
-            return {}, (0, 0, 0)
-        return self.state(post), (self.runs_recorded(), self.fallbacks_logged(), self.fallbacks_counted())
+            return {}, _Told(None, 0, 0)
+        return self.state(post), _Told(self.runs_recorded(), self.fallbacks_logged(), self.fallbacks_counted())
 
-    def state(self, post: int) -> dict[str, str]:
+    def state(self, post: Json) -> dict[str, str]:
         """Name -> digest of everything that is stored: here, the fields of the post."""
         return {f"field {name}": digest(value) for name, value in self.fields(post).items()}
 
-    def fields(self, post: int) -> dict[str, str]:
-        """What the application shows of a post's fields."""
-        return dict(self._ask("GET", self.contract.post.format(post=post), expected=200)["fields"])
+    def fields(self, post: Json) -> dict[str, str]:
+        """What the application shows of a post's fields, by the names that steps have for them."""
+        found = self.contract.find("fields", self.ask("read", post=post))
+        if not isinstance(found, dict):
+            raise RuntimeError(f"a post shows no fields at {self.contract.answers['fields']!r}, but {found!r:.80}")
+        usual = {own: name for name, own in self.contract.inputs.items()}
+        return {usual.get(name, name): str(value) for name, value in found.items()}
 
-    def runs_recorded(self) -> int:
-        """How many run records there are; 0 where nothing tells."""
-        return 0
+    def runs_recorded(self) -> int | None:
+        """How many run records there are; none where nothing tells."""
+        return self._counted("runs")
 
     def run_record(self, run: Json) -> dict[str, Json] | None:
         """What the application says of the run that its answer named; see ``Run.record``."""
-        if not self.contract.record:
+        contract = self.contract
+        if "record" not in contract.calls:
             return None
         if run is None:
             return {}
-        answer = self.transport("GET", self.contract.record.format(run=quote(str(run))))
+        answer = self.transport(*contract.call("record").at(run=run))
         if answer.status != 200:
             return {}
         told = answer.json()
-        code = (told.get("error") or {}).get("code")
-        return {"status": told.get("status"), "prompt": told.get("prompt"), "error": code}
+        succeeded = contract.find("record_status", told) == contract.succeeded
+        return {
+            "status": "succeeded" if succeeded else "failed",
+            "prompt": contract.find("record_prompt", told),
+            "error": contract.find("record_error", told),
+            "reply": contract.find("record_reply", told),
+        }
 
     def fallbacks_logged(self) -> int:
         """How many log events have spoken of a fallback so far."""
@@ -215,12 +243,20 @@ class HttpApplication:
 
     def fallbacks_counted(self) -> int:
         """What the metrics say of fallbacks so far."""
-        text = self.transport("GET", self.contract.metrics).body.decode()
-        total = 0.0
-        for line in text.splitlines():
-            if line.startswith((f"{self.contract.fallback_metric}{{", f"{self.contract.fallback_metric} ")):
-                total += float(line.rsplit(" ", 1)[1])
-        return int(total)
+        return self._counted("fallbacks") or 0
+
+    def metrics(self, name: str) -> list[MetricSample]:
+        """The samples of this name, and those of other names where the application shows them all at once."""
+        answer = self.transport(*self.contract.call("metrics").at(name=name))
+        return list(read_metrics(answer.body.decode(errors="replace")))
+
+    def _counted(self, name: str) -> int | None:
+        """The sum of a counter over its labels; none where the contract names none."""
+        metric = self.contract.metrics.get(name)
+        if metric is None or "metrics" not in self.contract.calls:
+            return None
+        samples = self.metrics(metric.partition("{")[0])
+        return int(sum(sample.value for sample in samples if sample.is_of(metric)))
 
     def runner(self, case: Case) -> Callable[[], object]:
         """Run the step over HTTP, again and again on the same post.
@@ -228,15 +264,16 @@ class HttpApplication:
         Raises (when called):
             RuntimeError: a run did not succeed.
         """
-        post = self.create_post(case)
-        path = self._path(self.contract.run, post, case)
-        return lambda: self._ask("POST", path, expected=200)
+        return self._again("run", case)
 
     def constructor(self, case: Case) -> Callable[[], object]:
         """Build the prompt through the preview; a subclass that reaches the constructor itself does better."""
-        post = self.create_post(case)
-        path = self._path(self.contract.preview, post, case)
-        return lambda: self._ask("POST", path, expected=200)
+        return self._again("preview" if "preview" in self.contract.calls else "preview_inputs", case)
+
+    def _again(self, name: str, case: Case) -> Callable[[], object]:
+        post = self.create_post(case) if "create" in self.contract.calls else None
+        inputs = self.contract.named(case.inputs)
+        return lambda: self.ask(name, inputs, post=post, step=case.step)
 
     def define(self, steps: Sequence[Step]) -> None:
         """Not offered over HTTP.
@@ -252,3 +289,20 @@ class HttpApplication:
 
     def close(self) -> None:
         """Nothing to let go of."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """Run records (none: nothing tells), log events and counts of fallbacks so far."""
+
+    runs: int | None
+    logged: int
+    counted: int
+
+
+def _more(before: int | None, after: int | None) -> int | None:
+    return None if before is None or after is None else after - before
+
+
+def _text(value: Json) -> str | None:
+    return None if value is None else str(value)

@@ -10,10 +10,11 @@ import importlib
 import importlib.util
 import json
 import os
+import platform
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
@@ -21,16 +22,19 @@ from itertools import cycle
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from gonogo import memory
 from gonogo.clock import OwnClock
+from gonogo.contract import Contract
 from gonogo.errors import GonogoError, OutboundConnection, TargetError
-from gonogo.model import Case, Json, Step
+from gonogo.model import Ability, Case, Json, Step
+from gonogo.project import Service
 from gonogo.recordings import load_recordings
-from gonogo.stub import LlmFault, Script, Stub
+from gonogo.stub import Exchange, FaultPlan, LlmFault, Script, Stub
 from gonogo.stub.in_process import ModelClock, installed
-from gonogo.targets.adapter import Adapter, Built, WorkerContext, prompt_to_json
+from gonogo.targets.adapter import Adapter, Built, TimesItself, WorkerContext, prompt_to_json
 from gonogo.targets.faults import ConstructorFault, broken_constructor
 from gonogo.targets.wire import case_from_json, script_from_json
 from gonogo.workflows import step_from_json
@@ -39,23 +43,28 @@ from gonogo.workflows import step_from_json
 class _Gate:
     """Refuses every outbound connection and remembers it, because an application may swallow the refusal."""
 
-    def __init__(self, allowed: tuple[str, ...]) -> None:
+    def __init__(self, allowed: tuple[str, ...], stub: tuple[str, int] | None) -> None:
         self.allowed = allowed
+        self.stub = stub  # host and port of a stub that serves HTTP
         self.refused: list[str] = []
 
     def __call__(self, event: str, args: tuple[Any, ...]) -> None:
         if event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
             address = args[1]
-            host = str(address[0]) if isinstance(address, tuple) else str(address)
+            host, port = (str(address[0]), address[1]) if isinstance(address, tuple) else (str(address), None)
         elif event in ("socket.getaddrinfo", "socket.gethostbyname"):
-            host = str(args[0])
+            host, port = str(args[0]), args[1] if len(args) > 1 else None
         else:
             return
-        if host not in self.allowed:
+        if host not in self.allowed and (self.stub is None or (host, str(port)) != (self.stub[0], str(self.stub[1]))):
             self.refused.append(host)
             raise OutboundConnection(
-                f"the release tried to reach {host!r}; open to it are {list(self.allowed)}, and its stub by way of requests"
+                f"the release tried to reach {host!r}; open to it are {list(self.allowed)}, and its stub {self._way}"
             )
+
+    @property
+    def _way(self) -> str:
+        return "by way of requests" if self.stub is None else "at http://{}:{}".format(*self.stub)
 
     def stray(self, call: str) -> None:
         """A call over HTTP that no model is asked by."""
@@ -67,8 +76,8 @@ class _Gate:
             return None
         places, self.refused = sorted(set(self.refused)), []
         return {
-            "broken": f"the release tried to reach {', '.join(places)}; its stub answers what is asked with requests",
-            "outbound": True,
+            "broken": f"the release tried to reach {', '.join(places)}; its stub answers {self._way}",
+            "kind": OutboundConnection.__name__,
         }
 
 
@@ -119,7 +128,7 @@ class Server:
     def __init__(
         self,
         adapter: Adapter,
-        stub: Stub,
+        stub: ModelStub,
         own_clock: OwnClock,
         model_clock: ModelClock,
         tree: Path,
@@ -138,8 +147,13 @@ class Server:
         return dict(self._adapter.describe())
 
     def abilities(self) -> Json:
-        """What the release offers."""
-        return [ability.value for ability in sorted(self._adapter.abilities)]
+        """What the release offers, together with what stands in for its model."""
+        offered = set(self._adapter.abilities)
+        if Ability.WORKER in offered:
+            offered.add(Ability.TIMING)
+        if self._stub.base_url is not None:
+            offered.add(Ability.STUB)
+        return [ability.value for ability in sorted(offered)]
 
     def construct(self, cases: list[dict[str, Any]]) -> Json:
         """The prompts of many cases; what the release raised stands in the place of its prompt."""
@@ -158,14 +172,14 @@ class Server:
         self,
         case: dict[str, Any],
         script: dict[str, Any] | None = None,
-        fault: str | None = None,
+        fault: dict[str, Any] | None = None,
         constructor: str | None = None,
         watched: bool = True,
     ) -> Json:
         """Run a case end to end against recordings, a scripted reply or a fault, its constructor broken or not."""
         asked = case_from_json(case)
         scripted = script_from_json(script) if script else None
-        self._stub.expect(step=asked.step, script=scripted, fault=LlmFault(fault) if fault else None)
+        self._stub.expect(step=asked.step, script=scripted, fault=FaultPlan.from_json(fault) if fault else None)
         planted = ConstructorFault(constructor) if constructor else None
         with broken_constructor(self._adapter.seam, planted, self._steps[asked.step]):
             try:
@@ -190,9 +204,12 @@ class Server:
             self._calls[key] = self._adapter.constructor(case) if kind == "construct" else self._adapter.runner(case)
         return self._calls[key]
 
-    def time_construct(self, cases: list[dict[str, Any]], rounds: int) -> Json:
+    def time_construct(self, cases: list[dict[str, Any]], rounds: int, limit: float | None = None) -> Json:
         """Nanoseconds of each of some constructions, of the cases in turn, without waiting for a processor."""
-        calls, now_ns = [self._call("construct", case_from_json(case)) for case in cases], self._own.now_ns
+        asked, now_ns = [case_from_json(case) for case in cases], self._own.now_ns
+        if isinstance(self._adapter, TimesItself):
+            return [int(seconds * 1e9) for seconds in self._adapter.timed_constructions(asked, rounds, limit)]
+        calls = [self._call("construct", case) for case in asked]
         spent: list[Json] = []
         for _, call in zip(range(rounds), cycle(calls), strict=False):
             begin = now_ns()
@@ -212,8 +229,9 @@ class Server:
         begin = self._own.now_ns()
         call()
         spent = self._own.now_ns() - begin - (self._model.waited_ns - waited)
-        missed = [one.miss for one in self._stub.journal if one.served is None]
-        if missed or not self._stub.journal:
+        exchanges = list(self._stub.journal)
+        missed = [one.miss for one in exchanges if one.served is None]
+        if missed or not exchanges:
             raise TargetError(
                 f"the timed run of {asked.path} was not answered as scripted: {missed or 'no request was sent'}"
             )
@@ -240,6 +258,23 @@ class Server:
         return None
 
 
+class ModelStub(Protocol):
+    """Stands in for the model of a release: in this process, on the wire, or not at all (``base_url`` is none)."""
+
+    base_url: str | None
+
+    def expect(
+        self, *, step: str | None = None, script: Script | None = None, fault: LlmFault | FaultPlan | None = None
+    ) -> None:
+        """What the next requests are answered with; the journal begins anew."""
+        ...
+
+    @property
+    def journal(self) -> Iterable[Exchange]:
+        """What was asked since then."""
+        ...
+
+
 def _raised(error: BaseException) -> Json:
     return {
         "type": type(error).__name__,
@@ -252,7 +287,7 @@ def _answer(server: Server, message: Mapping[str, Any], gate: _Gate) -> dict[str
     try:
         answer: dict[str, Json] = {"value": getattr(server, message["operation"])(**message["arguments"])}
     except GonogoError as error:
-        answer = {"broken": str(error)}
+        answer = {"broken": str(error), "kind": type(error).__name__}
     except (Exception, SystemExit) as error:  # noqa: BLE001 - told to the other side, which raises it under its own name
         answer = {"raised": _raised(error)}
     return gate.report() or answer
@@ -266,37 +301,89 @@ def _clock_of(frozen_at: str | None) -> AbstractContextManager[object]:
     return time_machine.travel(datetime.fromisoformat(frozen_at).timestamp(), tick=False)
 
 
+class NoStub:
+    """Stands where nothing stands in for the model: it is a real one, and what it is sent is not seen."""
+
+    base_url: str | None = None
+    journal: tuple[Exchange, ...] = ()
+
+    def expect(
+        self, *, step: str | None = None, script: Script | None = None, fault: LlmFault | FaultPlan | None = None
+    ) -> None:
+        """A script is for a stub; a real model answers as it likes.
+
+        Raises:
+            TargetError: a fault is asked for, which nobody can plant.
+        """
+        if fault is not None:
+            raise TargetError(
+                "the model is a real one, which no fault can be planted in; name a stub with --gonogo-stub"
+            )
+
+
+def _stand_in(
+    opening: Mapping[str, Any], gate: _Gate, own_clock: OwnClock, stack: ExitStack
+) -> tuple[ModelStub, ModelClock]:
+    """What answers for the release's model, as ``Release.stub`` says; and the clock of the waiting for it."""
+    kind, recordings = opening["stub"], opening["recordings"]
+    folder = Path(recordings) if recordings else Path(opening["tree"]) / "no-recordings"
+    if kind == "requests":
+        stub = Stub(partial(load_recordings, folder))
+        return stub, stack.enter_context(installed(stub, own_clock.now_ns, gate.stray))
+    if kind == "none":
+        return NoStub(), ModelClock()
+    # imported where it is needed: a worker whose stub lives inside it need not wait for this
+    from gonogo.stub.remote import RemoteStub, served_stub
+
+    url = stack.enter_context(served_stub([folder])) if kind == "wire" else kind
+    address = urlsplit(url)
+    gate.stub = (str(address.hostname), address.port or 80)
+    token_env = (opening["contract"] or {}).get("stub_token_env")
+    holder = f"{platform.node()}, process {os.getpid()}"
+    remote = RemoteStub(url, holder=holder, token=os.environ.get(token_env) if token_env else None)
+    stack.callback(remote.close)
+    return remote, ModelClock()
+
+
+def _context(opening: Mapping[str, Any], stub: ModelStub) -> WorkerContext:
+    service, contract = opening["service"], opening["contract"]
+    return WorkerContext(
+        Path(opening["scratch"]),
+        tuple(step_from_json(step) for step in opening["steps"]),
+        MappingProxyType(opening["options"]),
+        Contract.from_json(contract) if contract else None,
+        stub.base_url or "",
+        Service(**service) if service else None,
+    )
+
+
 def main() -> None:
     """Open the release that the first message describes, then answer until the pipe closes."""
     pipe = Connection(int(sys.argv[1]))
     opening = json.loads(pipe.recv_bytes())
     tree = Path(opening["tree"])
     sys.path.insert(0, str(tree))
-    recordings = opening["recordings"]
-    stub = Stub(partial(load_recordings, Path(recordings) if recordings else tree / "no-recordings"))
-    context = WorkerContext(
-        Path(opening["scratch"]),
-        tuple(step_from_json(step) for step in opening["steps"]),
-        MappingProxyType(opening["options"]),
-    )
-    gate = _Gate(tuple(opening["network"]))
     own_clock = OwnClock()
-    with (
-        _clock_of(opening["frozen_at"]),
-        installed(stub, own_clock.now_ns, gate.stray) as model_clock,
-    ):
-        sys.addaudithook(gate)
+    gate = _Gate(tuple(opening["network"]), None)
+    with ExitStack() as stack:
+        stack.enter_context(_clock_of(opening["frozen_at"]))
         try:
-            adapter = load_factory(opening["adapter"])(context)
+            stub, model_clock = _stand_in(opening, gate, own_clock, stack)
+            if opening["service"] is None:  # of a live service, no code runs here
+                sys.addaudithook(gate)
+            adapter = load_factory(opening["adapter"])(_context(opening, stub))
             _check_origin(opening["packages"], tree)
         except GonogoError as error:
-            pipe.send_bytes(json.dumps(gate.report() or {"broken": str(error)}).encode())
+            told = {"broken": str(error), "kind": type(error).__name__}
+            pipe.send_bytes(json.dumps(gate.report() or told).encode())
             return
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a release that does not start is the product's failure
             pipe.send_bytes(json.dumps(gate.report() or {"raised": _raised(error)}).encode())
             return
-        stub.base_url = getattr(adapter, "model_url", "")
-        server = Server(adapter, stub, own_clock, model_clock, tree, context.steps)
+        if isinstance(stub, Stub):
+            stub.base_url = getattr(adapter, "model_url", "")
+        steps = [step_from_json(step) for step in opening["steps"]]
+        server = Server(adapter, stub, own_clock, model_clock, tree, steps)
         pipe.send_bytes(json.dumps(gate.report() or {"value": server.abilities()}).encode())
         while True:
             try:

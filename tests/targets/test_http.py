@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
+from gonogo.contract import Call, Contract
 from gonogo.model import Case, Json
-from gonogo.targets.http import Answer, HttpApplication, HttpContract
+from gonogo.targets.http import Answer, HttpApplication
 
+CONTRACT = Contract(
+    {
+        "create": Call("POST", "/api/posts", {"title": "{title}", "fields": "{inputs}"}),
+        "read": Call("GET", "/api/posts/{post}"),
+        "delete": Call("DELETE", "/api/posts/{post}"),
+        "preview": Call("POST", "/api/posts/{post}/steps/{step}/preview"),
+        "run": Call("POST", "/api/posts/{post}/steps/{step}/run"),
+    }
+)
 CASE = Case("roads", "facts", {"idea": "roads"})
 DONE: dict[str, Json] = {"run_id": 7, "output": "Straight.", "fallback": None}
 FAILED: dict[str, Json] = {"code": "llm-timeout", "message": "no answer", "run_id": 7}
@@ -53,13 +63,16 @@ def answered(status: int, body: Mapping[str, Json]) -> Answer:
 
 
 def application(server: Server, record: str = "/runs/{run}") -> HttpApplication:
-    return HttpApplication(server, HttpContract(record=record))
+    calls = {**CONTRACT.calls, "metrics": Call("GET", "/metrics")}
+    if record:
+        calls["record"] = Call("GET", record)
+    return HttpApplication(server, replace(CONTRACT, calls=calls, metrics={"fallbacks": "fallbacks_total"}))
 
 
 def test_the_record_of_a_run_is_read_by_the_id_that_its_answer_names() -> None:
     server = Server(answered(200, DONE))
     run = application(server).run(CASE, watched=True)
-    assert run.record == {"status": "failed", "prompt": "Find facts.", "error": "llm-timeout"}
+    assert run.record == {"status": "failed", "prompt": "Find facts.", "error": "llm-timeout", "reply": None}
     assert server.asked.count("GET /runs/7") == 1
     assert server.asked.index("GET /runs/7") < server.asked.index("DELETE /api/posts/1"), "it goes with its post"
 
@@ -74,7 +87,7 @@ def test_a_failed_run_is_named_by_its_error_or_beside_it(body: dict[str, Json]) 
 def test_a_record_of_a_good_run_has_no_error() -> None:
     server = Server(answered(200, DONE), answered(200, {"status": "succeeded", "prompt": "p", "error": None}))
     run = application(server).run(CASE, watched=True)
-    assert run.record == {"status": "succeeded", "prompt": "p", "error": None}
+    assert run.record == {"status": "succeeded", "prompt": "p", "error": None, "reply": None}
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,8 @@ def built(worker: ReleaseWorker, text: str) -> Built:
 
 
 def test_a_function_alone_is_a_release(function: ReleaseWorker) -> None:
-    assert function.abilities == {Ability.PROMPT, Ability.WORKER, Ability.DEFINITIONS}
+    offered = {Ability.PROMPT, Ability.WORKER, Ability.TIMING, Ability.DEFINITIONS, Ability.STUB}
+    assert function.abilities == offered
     assert function.describe() == {"mark": "candidate"}
     assert built(function, "roads").text == PROMPT
 

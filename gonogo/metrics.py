@@ -1,0 +1,61 @@
+"""Reading what an application counts: the text format of Prometheus (exposition format 0.0.4 and OpenMetrics)."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+__all__ = ["MetricSample", "buckets_of", "read_metrics"]
+
+_LINE = re.compile(r"([a-zA-Z_:][\w:]*)(?:\{(.*)\})?\s+(\S+)")
+_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+_ESCAPED = re.compile(r"\\(.)")
+
+
+@dataclass(frozen=True)
+class MetricSample:
+    """One line: a name, its labels, and its value."""
+
+    name: str
+    labels: Mapping[str, str]
+    value: float
+
+    def is_of(self, metric: str) -> bool:
+        """Whether it belongs to a metric, written as a name or with labels that it must have: ``errors{kind="x"}``."""
+        wanted = _LINE.fullmatch(f"{metric} 0")
+        if wanted is None or wanted[1] != self.name:
+            return False
+        return all(self.labels.get(name) == value for name, value in _labels(wanted[2] or "").items())
+
+
+def _labels(text: str) -> dict[str, str]:
+    return {
+        name: _ESCAPED.sub(lambda found: "\n" if found[1] == "n" else found[1], value)
+        for name, value in _LABEL.findall(text)
+    }
+
+
+def read_metrics(text: str) -> Iterator[MetricSample]:
+    """The samples of a page; comments and what is no sample are left out."""
+    for line in text.splitlines():
+        found = _LINE.match(line)
+        if found is not None:
+            try:
+                yield MetricSample(found[1], _labels(found[2] or ""), float(found[3]))
+            except ValueError:
+                continue
+
+
+def buckets_of(samples: Iterable[MetricSample], histogram: str, labels: Mapping[str, str]) -> dict[float, int]:
+    """Upper edge (infinite for the last) -> how many values lie in the bucket, of all series that have these labels."""
+    cumulative: dict[float, float] = {}
+    for sample in samples:
+        if sample.name == f"{histogram}_bucket" and labels.items() <= sample.labels.items() and "le" in sample.labels:
+            edge = float(sample.labels["le"])
+            cumulative[edge] = cumulative.get(edge, 0.0) + sample.value
+    counts, below = {}, 0.0
+    for edge in sorted(cumulative, key=lambda one: (math.isinf(one), one)):
+        counts[edge], below = int(cumulative[edge] - below), cumulative[edge]
+    return counts

@@ -1,0 +1,393 @@
+"""A live service: the same HTTP contract over a socket. What it answers is evidence only while it stays one release.
+
+Nothing is written to anybody's posts. A suite makes posts of its own and removes them; their titles say whose they are, so
+that those of a suite that was killed are found and removed by the next one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+
+from gonogo.contract import Contract
+from gonogo.errors import GonogoError, ReleaseChanged, ServiceGone, TargetError
+from gonogo.metrics import buckets_of
+from gonogo.model import Ability, Case, Json
+from gonogo.targets.adapter import Built, Run, WorkerContext
+from gonogo.targets.http import Answer, HttpApplication
+
+__all__ = ["LiveApplication", "NoAnswer", "SocketTransport", "open_live"]
+
+_MARK = "gonogo acceptance"
+_TITLE = re.compile(rf"{_MARK} on (?P<host>\S+), process (?P<pid>\d+) of (?P<start>\d+), since (?P<since>\S+): ")
+_ABANDONED = timedelta(hours=1)  # a post of a suite on another machine, which cannot be asked whether it still runs
+_CONNECT = 5.0  # seconds
+
+
+def open_live(context: WorkerContext) -> LiveApplication:
+    """The service that the context names."""
+    return LiveApplication(context)
+
+
+class NoAnswer(Exception):
+    """A request got no answer; ``late`` where there was none in time, otherwise there was no connection or it broke."""
+
+    def __init__(self, cause: str, *, late: bool) -> None:
+        super().__init__(cause)
+        self.late = late
+
+
+class SocketTransport:
+    """Carries requests to a service over HTTP, with the token of the contract, which never comes back out.
+
+    Args:
+        url: where the service is; the paths of the contract follow it.
+        contract: token, timeout and authorities.
+        environ: where the token is read.
+
+    Raises:
+        TargetError: the address is none, or the token is not there.
+    """
+
+    def __init__(self, url: str, contract: Contract, environ: Mapping[str, str]) -> None:
+        self.url = url.rstrip("/")
+        self._timeout = contract.timeout
+        self._session = requests.Session()
+        self._session.trust_env = False  # the options say where the service is; no proxy or password from elsewhere
+        if contract.ca:
+            self._session.verify = contract.ca
+        self._token = b""
+        if contract.token_env:
+            token = environ.get(contract.token_env, "")
+            if not token.strip():
+                raise TargetError(
+                    f"the environment variable {contract.token_env} ([target] token_env) is not set; put the token there"
+                )
+            self._token = token.encode()
+            self._session.headers[contract.token_header] = contract.token_form.replace("{token}", token)
+
+    def __call__(self, method: str, path: str, body: Json = None) -> Answer:
+        """Send a request and wait for the answer; one that changes nothing is sent again where its connection broke.
+
+        Raises:
+            NoAnswer: there is none.
+            TargetError: the certificate of the service is not to be trusted.
+        """
+        try:
+            return self._send(method, path, body)
+        except NoAnswer as error:
+            if error.late or method != "GET":
+                raise
+        return self._send(method, path, body)
+
+    def _send(self, method: str, path: str, body: Json) -> Answer:
+        content = None if body is None else json.dumps(body).encode()
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        try:
+            answer = self._session.request(
+                method,
+                self.url + path,
+                data=content,
+                headers=headers,
+                timeout=(min(_CONNECT, self._timeout), self._timeout),
+                allow_redirects=False,
+            )
+        except requests.exceptions.SSLError as error:
+            raise TargetError(
+                f"{self.url}: its certificate is not to be trusted ({_cause(error)}); see [target] ca"
+            ) from error
+        except requests.Timeout as error:
+            raise NoAnswer(f"no answer within {self._timeout:g} s", late=True) from error
+        except requests.RequestException as error:
+            raise NoAnswer(_cause(error), late=False) from error
+        content_ = answer.content
+        return Answer(answer.status_code, content_.replace(self._token, b"[token]") if self._token else content_)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+
+def _cause(error: BaseException) -> str:
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return f"{type(error).__name__}: {error}"
+
+
+class LiveApplication(HttpApplication):
+    """An application that is in service, asked over HTTP and nothing else."""
+
+    def __init__(self, context: WorkerContext) -> None:
+        service, contract = context.service, context.contract
+        if service is None or contract is None:
+            raise TargetError(
+                "a live service needs its address (--gonogo-target) and a section [target] in criteria.toml"
+            )
+        address = urlsplit(service.url)
+        if address.scheme not in ("http", "https") or not address.hostname or address.username or address.password:
+            raise TargetError(
+                "--gonogo-target is not the address of a service; write one like http://127.0.0.1:8000, "
+                "and name the variable that holds a token as token_env in [target]"
+            )
+        self._socket = SocketTransport(service.url, contract, os.environ)
+        super().__init__(self._carry, contract)
+        self._read_only = service.read_only
+        self._over: TargetError | None = None  # why nothing that is answered from now on is evidence
+        self._answered = False
+        self._posts: dict[str, Json] = {}
+        self._title = (
+            f"{_MARK} on {platform.node() or 'localhost'}, process {os.getpid()} of {_started(os.getpid())}, "
+            f"since {_now()}: "
+        )
+        self.keeps_records = not context.model_url
+        if self._read_only and "preview_inputs" not in contract.calls:
+            raise TargetError(
+                "every preview of this service needs a post, and --gonogo-read-only makes none; "
+                "say in [target] how inputs are previewed that no post holds: preview_inputs"
+            )
+        self.abilities = frozenset(self._offered())
+        self._release = self._told()
+        self._remove_abandoned()
+
+    def _offered(self) -> Iterator[Ability]:
+        yield from (Ability.PROMPT, Ability.LIVE, Ability.APPLICATION)
+        if "run" in self.contract.calls and not self._read_only:
+            yield Ability.REPLY
+        if "construction" in self.contract.metrics and "metrics" in self.contract.calls:
+            yield Ability.TIMING
+
+    def _carry(self, method: str, path: str, body: Json = None) -> Answer:
+        """Send a request; where there is no answer, find out whether the service is gone or this request alone was lost.
+
+        Raises:
+            ServiceGone: it answers nothing any more; from here on every request raises this.
+            ReleaseChanged: it was found to be another release before.
+            TargetError: it answers, but not to this request in time.
+            RuntimeError: it broke the connection of this request, and answers others.
+        """
+        if self._over is not None:
+            raise self._over
+        try:
+            answer = self._socket(method, path, body)
+        except NoAnswer as lost:
+            self._look_whether_gone(f"{method} {path}", lost)
+            if lost.late:
+                raise TargetError(
+                    f"{method} {path}: {lost}, while the service answers otherwise; it may wait longer than that for its "
+                    "model: raise timeout in [target], or lower the service's own"
+                ) from lost
+            raise RuntimeError(f"{method} {path}: the service broke the connection: {lost}") from lost
+        self._answered = True
+        return answer
+
+    def _look_whether_gone(self, asked: str, lost: NoAnswer) -> None:
+        probe = self.contract.health[0] if self.contract.health else self.contract.calls["version"].path
+        try:
+            self._socket("GET", probe)
+        except NoAnswer as still:
+            ended = "stopped answering" if self._answered else "does not answer,"
+            self._over = ServiceGone(f"{self._socket.url} {ended} at {_now()} ({asked}: {lost}; {probe}: {still})")
+            raise self._over from lost
+
+    def _told(self) -> str | None:
+        """The version that the service tells; none where the contract does not say how to ask."""
+        if "version" not in self.contract.calls:
+            return None
+        found = self.contract.find("version", self.ask("version"))
+        return None if found is None else str(found)
+
+    def _check_release(self) -> None:
+        """See that the service still is the release that it was.
+
+        Raises:
+            ReleaseChanged: it is another one; from here on every request raises this.
+        """
+        told = self._told()
+        if told != self._release:
+            self._over = ReleaseChanged(
+                f"{self._socket.url} answered as release {told} at {_now()}, and as release {self._release} before"
+            )
+            raise self._over
+
+    def construct(self, case: Case) -> Built:
+        """The prompt that the preview shows; where nothing may be written, of inputs that no post holds."""
+        self._check_release()
+        if self._read_only:
+            return self._built(self.ask("preview_inputs", self.contract.named(case.inputs), step=case.step))
+        return super().construct(case)
+
+    def run(self, case: Case, *, watched: bool) -> Run:
+        """Run the step on a post of its own."""
+        self._check_release()
+        return super().run(case, watched=watched)
+
+    def title(self, case: Case) -> str:
+        """The title says whose post it is."""
+        return f"{self._title}{case.path}"[:300]
+
+    def create_post(self, case: Case) -> Json:
+        """A post of the suite's own, remembered until it is deleted."""
+        if self._read_only:
+            raise TargetError(f"{case.path}: --gonogo-read-only makes no posts")
+        post = super().create_post(case)
+        self._posts[json.dumps(post)] = post
+        return post
+
+    def delete_post(self, post: Json) -> None:
+        """Remove a post, also of a service that has become another release meanwhile."""
+        method, path, body = self.contract.call("delete").at(post=post)
+        try:
+            answer = self._socket(method, path, body)
+        except NoAnswer:
+            return  # remembered, and tried again at the end
+        if answer.status == 404 or 200 <= answer.status < 300:
+            self._posts.pop(json.dumps(post), None)
+        if answer.status >= 300:
+            raise RuntimeError(f"{method} {path} answered {answer.status}: {answer.body[:300]!r}")
+
+    def _remove_abandoned(self) -> None:
+        """Delete the posts of suites that were killed before they could."""
+        if self._read_only or not {"list", "delete"} <= self.contract.calls.keys():
+            return
+        for post, title in list(self._listed(_MARK)):
+            if _is_abandoned(title):
+                self.delete_post(post)
+
+    def _listed(self, beginning: str) -> Iterator[tuple[Json, str]]:
+        """Id and title of every post whose title begins like this, page after page."""
+        after: Json = 0
+        while True:
+            page = self.contract.find("posts", self.ask("list", title=beginning, after=after))
+            rows = page if isinstance(page, list) else []
+            found = [(self.contract.find("post", row), str(self.contract.find("title", row))) for row in rows]
+            yield from ((post, title) for post, title in found if title.startswith(beginning))
+            if not found or found[-1][0] == after or "{after}" not in self.contract.calls["list"].path:
+                return
+            after = found[-1][0]
+
+    @contextmanager
+    def _previewing(self, cases: Sequence[Case]) -> Iterator[list[Callable[[], Any]]]:
+        """A preview of each case, to be called again and again."""
+        inputs = [self.contract.named(case.inputs) for case in cases]
+        if "preview_inputs" in self.contract.calls:
+            yield [
+                lambda given=given, step=case.step: self.ask("preview_inputs", given, step=step)  # type: ignore[misc]  # bound now
+                for case, given in zip(cases, inputs, strict=True)
+            ]
+            return
+        posts = [self.create_post(case) for case in cases]
+        try:
+            yield [
+                lambda post=post, step=case.step: self.ask("preview", post=post, step=step)  # type: ignore[misc]  # bound now
+                for case, post in zip(cases, posts, strict=True)
+            ]
+        finally:
+            for post in posts:
+                self.delete_post(post)
+
+    def timed_constructions(self, cases: Sequence[Case], rounds: int, limit: float | None) -> list[float]:
+        """Seconds of constructions by the service's own histogram: of each, the upper edge of its bucket.
+
+        All that the service constructs of this step meanwhile is among them.
+
+        Raises:
+            TargetError: there is no such histogram, it has no edge at the limit, or it counts less than was asked for.
+        """
+        self._check_release()
+        histogram, step = self.contract.metrics.get("construction", ""), cases[0].step
+        if not histogram:
+            raise TargetError("no histogram of constructions is named; add construction to [target.metric_names]")
+        with self._previewing(cases) as previews:
+            before = self._buckets(histogram, step)
+            for preview in islice(cycle(previews), rounds):
+                preview()
+            after = self._buckets(histogram, step)
+        self._check_release()
+        edges = sorted(edge for edge in after if edge != float("inf"))
+        if limit is not None and not any(abs(edge - limit) <= 1e-9 for edge in edges):
+            raise TargetError(
+                f"the histogram {histogram} has no edge at {limit:g} s, so that it cannot tell what lies below; give it one"
+            )
+        counted = {edge: count - before.get(edge, 0) for edge, count in after.items()}
+        if sum(counted.values()) < rounds:
+            raise TargetError(
+                f"the histogram {histogram} counted {sum(counted.values())} of {rounds} constructions of {step}; where "
+                "several processes serve, let their metrics be one (the multi-process mode of Prometheus clients)"
+            )
+        beyond = 2 * edges[-1]  # of what lies above the last edge nothing else is known
+        values = [(beyond if edge == float("inf") else edge, count) for edge, count in sorted(counted.items())]
+        return [value for value, count in values for _ in range(count)]
+
+    def _buckets(self, histogram: str, step: str) -> dict[float, int]:
+        return buckets_of(self.metrics(f"{histogram}_bucket"), histogram, {"step": step})
+
+    def describe(self) -> Mapping[str, Json]:
+        """What the service tells of itself now: version, Python, dependencies, health, and what it has counted."""
+        told = self.ask("version") if "version" in self.contract.calls else {}
+        facts: dict[str, Json] = {name: self.contract.find(name, told) for name in ("python", "dependencies")}
+        facts = {name: value for name, value in facts.items() if value is not None}
+        health = self.contract.health
+        return {
+            **facts,
+            "service": self._socket.url,
+            "told_at": _now(),
+            **({"version_told": told_version} if (told_version := self.contract.find("version", told)) else {}),
+            **({"answers": {path: self.transport("GET", path).status for path in health}} if health else {}),
+            "counted": {name: self._counted(name) for name in self.contract.metrics if name != "construction"},
+        }
+
+    def close(self) -> None:
+        """Remove what is left of the suite's own posts, those too whose creation was never answered."""
+        try:
+            for post in list(self._posts.values()):
+                self.delete_post(post)
+            if self.contract.calls.keys() >= {"list", "delete"} and not self._read_only:
+                self._over = None  # whatever release it is by now, these posts are ours
+                for post, _ in list(self._listed(self._title)):
+                    self.delete_post(post)
+        except (RuntimeError, GonogoError, ValueError):
+            return  # the next suite finds them by their titles
+        finally:
+            self._socket.close()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _started(pid: int) -> int | None:
+    """When a process began, in ticks since the machine did: with its id a name that no other process gets. None: no such one.
+
+    Source: field 22 of /proc/PID/stat (Linux, proc(5)); 0 where the system has no such file.
+    """
+    if not Path("/proc/self/stat").exists():
+        return 0
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return int(fields[19])
+
+
+def _is_abandoned(title: str) -> bool:
+    """Whether the suite that made a post of this title is no more."""
+    named = _TITLE.match(title)
+    if named is None:
+        return False
+    if named["host"] == (platform.node() or "localhost") and int(named["start"]):
+        return _started(int(named["pid"])) != int(named["start"])
+    try:
+        return datetime.now(UTC) - datetime.fromisoformat(named["since"]) > _ABANDONED
+    except (ValueError, TypeError):
+        return False

@@ -184,6 +184,7 @@ def read_contract(section: Section) -> Contract:
     Raises:
         DefinitionError: something is missing or none of the known words.
     """
+    section.asked.update((*CALLS, "ca", "token_env", "stub_token_env"))
     bodies = section.mapping("bodies", default={})
     calls = {name: _call(section, name, bodies) for name in CALLS if section.has(name)}
     for name in bodies:

@@ -23,6 +23,7 @@ from gonogo.recordings import RecordingSet, load_recordings
 from gonogo.report.document import verdict_document
 from gonogo.report.terminal import render
 from gonogo.runs import RunDirectory
+from gonogo.stub_commands import stub
 from gonogo.upkeep import (
     Moved,
     Source,
@@ -83,6 +84,9 @@ def main() -> None:
     Runs are made by pytest (`pytest acceptance/`). Exit status: 0 GO, 1 NO-GO, 10 INCONCLUSIVE, 2 wrong usage,
     3 damaged evidence.
     """
+
+
+main.add_command(stub)
 
 
 @main.group()

@@ -206,6 +206,11 @@ class Request:
         whole: Json = {"provider": self.provider, "operation": self.operation, "body": dict(self.body)}
         return hashlib.sha256(canonical(whole)).hexdigest()
 
+    @cached_property
+    def size(self) -> int:
+        """Length of the canonical JSON of the body, in bytes."""
+        return len(canonical(dict(self.body)))
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:

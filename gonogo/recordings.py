@@ -7,8 +7,11 @@ import binascii
 import difflib
 import json
 import re
+import zlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -28,6 +31,12 @@ _BOUNDARY = re.compile(r"[\r\v\f\x1c-\x1e\x85\u2028\u2029]")  # where str.splitl
 _PLAIN_KEY = re.compile(r"[\w-]+")
 # a text that reads like a value of another type, or has white space around it that nobody would see
 _AMBIGUOUS = re.compile(r"""["{\[\d\s-]|(true|false|null|NaN|Infinity)?\Z|.*\s\Z""")
+
+
+_COMPARED = 16  # recordings that a request is compared with line by line
+_LINES = 1500  # lines of a request up to which their order counts in a comparison
+_LOOKED = 50_000  # recordings that are looked at, word by word, for those worth comparing
+_SKETCH = 64  # words of a request that are kept for finding others like it
 
 
 @dataclass(frozen=True)
@@ -66,16 +75,58 @@ class RecordingSet:
         """The recording of exactly this request, or none."""
         return self.by_key.get(request.key)
 
+    @classmethod
+    def joined(cls, sets: Sequence[RecordingSet]) -> RecordingSet:
+        """Several releases as one set. Of recordings with the same request the first one stands."""
+        by_key: dict[str, Recording] = {}
+        for recording in (one for several in sets for one in several.recordings):
+            by_key.setdefault(recording.request.key, recording)
+        return cls(tuple(by_key.values()), MappingProxyType(by_key))
+
     def nearest(self, request: Request, *, step: str | None = None) -> Recording | None:
-        """The recording whose request reads most like this one; only those of ``step`` where it is given."""
+        """The recording whose request reads most like this one; only those of ``step`` where it is given.
+
+        Of many recordings only those that share the rarest words with the request are compared line by line.
+        """
         wanted = readable(request)
-        candidates = [one for one in self.recordings if step is None or one.step == step] or list(self.recordings)
+        candidates: Sequence[Recording] = [one for one in self.recordings if step is None or one.step == step]
+        candidates = candidates or self.recordings
+        if len(candidates) > _COMPARED:
+            allowed = None if len(candidates) == len(self.recordings) else step
+            candidates = self._alike(wanted, allowed) or candidates[:_COMPARED]
 
         def likeness(recording: Recording) -> float:
-            matcher = difflib.SequenceMatcher(None, wanted, readable(recording.request), autojunk=False)
-            return matcher.ratio()
+            lines = readable(recording.request)
+            matcher = difflib.SequenceMatcher(None, wanted, lines, autojunk=False)
+            # ratio() is quadratic in the number of lines, quick_ratio(), which counts equal lines, is not
+            return matcher.ratio() if len(wanted) * len(lines) <= _LINES**2 else matcher.quick_ratio()
 
         return max(candidates, key=likeness, default=None)
+
+    def _alike(self, wanted: Sequence[str], step: str | None) -> list[Recording]:
+        """The few recordings that share the most words of their sketches with a request."""
+        shared: Counter[int] = Counter()
+        looked = 0
+        for numbers in sorted((self.sketches[word] for word in _sketch(wanted) & self.sketches.keys()), key=len):
+            # a word of nearly all recordings tells none of them from another
+            if looked > _LOOKED and shared:
+                break
+            looked += len(numbers)
+            shared.update(numbers)
+        if step is not None:
+            shared = Counter(
+                {number: count for number, count in shared.items() if self.recordings[number].step == step}
+            )
+        return [self.recordings[number] for number, _ in shared.most_common(_COMPARED)]
+
+    @cached_property
+    def sketches(self) -> Mapping[int, Sequence[int]]:
+        """Hash of a word -> the recordings, by their place, whose sketches hold it; made once, in time linear in their size."""
+        found: dict[int, list[int]] = {}
+        for number, recording in enumerate(self.recordings):
+            for word in _sketch(readable(recording.request)):
+                found.setdefault(word, []).append(number)
+        return found
 
     def of_case(self, step: str, case: str) -> Recording | None:
         """The recording that was made for a case, whether or not its request still is the one the case leads to."""
@@ -85,6 +136,15 @@ class RecordingSet:
     def synthetic(self) -> bool:
         """Whether no model gave any of their replies; of no recordings at all, false."""
         return bool(self.recordings) and not any(one.from_a_model for one in self.recordings)
+
+
+def _sketch(lines: Iterable[str]) -> set[int]:
+    """The smallest hashes of a request's words. Of two requests, the share that is equal is the share of words that is.
+
+    Source: Broder, On the resemblance and containment of documents (1997): a bottom-k sketch.
+    """
+    words = {word for line in lines for word in line.split()}
+    return set(sorted({zlib.crc32(word.encode("utf-8", "surrogatepass")) for word in words})[:_SKETCH])
 
 
 def load_recordings(folder: Path, *, root: Path | None = None, parsed: ParsedFiles | None = None) -> RecordingSet:

@@ -32,8 +32,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("collector", "targets"),
     # measurement through workers, and the workers at work
     ("latency", "report", "workbench"),
-    ("rundown", "joining", "upkeep", "fixtures", "options"),
-    ("plugin", "cli"),
+    ("rundown", "joining", "upkeep", "fixtures", "options", "stub_commands"),
+    ("plugin", "cli", "__main__"),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 MODULES = sorted((ROOT / "gonogo").rglob("*.py"))

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Protocol
+from urllib.parse import quote
 
 from gonogo.model import Frame, Json, Reply, Request
 from gonogo.recordings import RecordingSet, difference
 from gonogo.stub.faults import INTERNAL, OVERSIZE, FaultPlan, LlmFault
 from gonogo.stub.protocols import error_body, media_type, prompt_of, reply_frames
 
-__all__ = ["Answer", "Exchange", "Journal", "Script", "Stub"]
+__all__ = ["MISS_HEADER", "Answer", "Exchange", "Journal", "Script", "Stub"]
 
 
 # What the model's server says instead of a reply, and with which status.
@@ -29,6 +31,9 @@ _ERRORS: Mapping[LlmFault, tuple[int, str]] = MappingProxyType(
         LlmFault.ERROR_WITH_200: (200, "the model runner is out of memory"),
     }
 )
+MISS_HEADER = "X-Gonogo-Miss"  # of the answer to a miss: the id of the nearest recording, or nothing
+_EXPLAINED = 256  # misses whose reasons are kept; a reason holds a diff
+_COMPARED = 1024 * 1024  # bytes of a request beyond which a comparison would keep all other requests waiting
 _MARK = "\ue000"  # a private character whose bytes are replaced by bytes that are not UTF-8
 
 
@@ -135,17 +140,30 @@ class Stub:
     )
     journal: Journal = field(default_factory=list[Exchange])
     plan: FaultPlan | None = None
+    struck: Counter[LlmFault] = field(default_factory=Counter)  # how often each fault has struck, ever
     _asked: int = 0  # requests since the plan was made
     _struck: int = 0
 
     @cached_property
-    def _loaded(self) -> RecordingSet:
+    def loaded(self) -> RecordingSet:
+        """The recordings that it answers from."""
         return self.recordings if isinstance(self.recordings, RecordingSet) else self.recordings()
 
     @cached_property
     def _prepared(self) -> dict[str, Answer]:
         """Key of a request -> the answer from its recording, made once."""
         return {}
+
+    @cached_property
+    def _explained(self) -> dict[tuple[str, str | None], tuple[str, str | None]]:
+        """Key of a request that missed, step -> the reason and the nearest recording; clients ask again and again."""
+        return {}
+
+    def exchange_recordings(self, recordings: RecordingSet) -> None:
+        """Answer from another set from now on; journal, script and plan stay."""
+        self.recordings = recordings
+        for made in ("loaded", "_prepared", "_explained"):
+            self.__dict__.pop(made, None)
 
     def expect(
         self, *, step: str | None = None, script: Script | None = None, fault: LlmFault | FaultPlan | None = None
@@ -162,13 +180,16 @@ class Stub:
         self.plan = FaultPlan(fault) if isinstance(fault, LlmFault) else fault
         self._asked = self._struck = 0
 
-    def answer(self, request: Request) -> Answer:
-        """The answer to a request; always one, and always in the journal."""
-        plan = self._strikes()
-        if plan is not None and not plan.fault.only_delays:
-            return self._faulty(request, plan)
-        answer = self._faultless(request)
-        return answer if plan is None else _late(answer, plan)
+    def answer(self, request: Request, asked_for: FaultPlan | None = None) -> Answer:
+        """The answer to a request; always one, and always in the journal.
+
+        ``asked_for``: a fault that strikes this request alone, whatever the plan says. The plan does not count the request.
+        """
+        plan = self._strikes() if asked_for is None else asked_for
+        if plan is None:
+            return self._faultless(request)
+        self.struck[plan.fault] += 1
+        return _late(self._faultless(request), plan) if plan.fault.only_delays else self._faulty(request, plan)
 
     def _strikes(self) -> FaultPlan | None:
         """The plan, where it strikes this request."""
@@ -188,24 +209,44 @@ class Stub:
                 return self._miss(request, mismatch)
             self.journal.append(Exchange(request, "scripted", self.script.reply.text))
             return _answer(request, self.script.reply)
-        recording = self._loaded.find(request)
+        recording = self.loaded.find(request)
         if recording is not None:
             self.journal.append(Exchange(request, recording.id, recording.reply.text))
             if request.key not in self._prepared:
                 self._prepared[request.key] = _answer(request, recording.reply)
             return self._prepared[request.key]
-        nearest = self._loaded.nearest(request, step=self.step)
-        if nearest is None:
-            return self._miss(request, "there are no recordings of this release")
-        return self._miss(request, f"nearest is {nearest.id}\n{difference(nearest.request, request)}")
+        if prompt_of(request) is None:
+            reason = f"the body is not formed as {request.operation} asks"
+            self.journal.append(Exchange(request, None, None, reason))
+            return _error(request, 400, f"{reason}; send the prompt where the operation has it")
+        return self._miss(request, *self._explain(request))
 
-    def note_stray(self, call: str) -> None:
+    def note_stray(self, call: str, reason: str = "is no request to a model") -> None:
         """Keep a call that is no request to a model, so that the application cannot hide that it made one."""
-        self.journal.append(Exchange(Request("none", call, {}), None, None, f"{call} is no request to a model"))
+        self.journal.append(Exchange(Request("none", call, {}), None, None, f"{call} {reason}"))
 
-    def _miss(self, request: Request, reason: str) -> Answer:
+    def _explain(self, request: Request) -> tuple[str, str | None]:
+        """Why there is no recording for a request, and the id of the nearest one."""
+        place = (request.key, self.step)
+        if place not in self._explained:
+            if len(self._explained) >= _EXPLAINED:
+                self._explained.clear()
+            self._explained[place] = self._compare(request)
+        return self._explained[place]
+
+    def _compare(self, request: Request) -> tuple[str, str | None]:
+        if request.size > _COMPARED:
+            return f"nothing so large was recorded ({request.size} bytes), and no diff is made of it", None
+        nearest = self.loaded.nearest(request, step=self.step)
+        if nearest is None:
+            return "there are no recordings of this release", None
+        return f"nearest is {nearest.id}\n{difference(nearest.request, request)}", nearest.id
+
+    def _miss(self, request: Request, reason: str, nearest: str | None = None) -> Answer:
         self.journal.append(Exchange(request, None, None, reason))
-        return _error(request, 404, "gonogo has no recording for this request")
+        said = "" if nearest is None else f"; nearest is {nearest}, and the stub's journal holds the difference"
+        told = {MISS_HEADER: quote(nearest or "", safe="/")}
+        return _error(request, 404, f"gonogo has no recording for this request{said}", asked=told)
 
     def _faulty(self, request: Request, plan: FaultPlan) -> Answer:
         fault = plan.fault

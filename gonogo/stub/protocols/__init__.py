@@ -18,6 +18,7 @@ from gonogo.stub.protocols.operation import Operation, Parsed, as_bytes
 
 __all__ = [
     "PROVIDERS",
+    "SERVED",
     "Parsed",
     "error_body",
     "is_streamed",
@@ -37,6 +38,10 @@ _OPERATIONS: Mapping[str, Operation] = MappingProxyType(
 )
 # those that a header tells apart stand before those that take whoever asks
 _LISTINGS = sorted((one for provider in _PROVIDERS for one in provider.LISTINGS), key=lambda one: one.header is None)
+SERVED = (
+    *(f"POST {path}" for path in _OPERATIONS),
+    *dict.fromkeys(f"{one.method} {one.path}" for one in _LISTINGS),
+)
 PROVIDERS = tuple(dict.fromkeys(operation.provider for operation in _OPERATIONS.values()))
 
 
@@ -61,7 +66,12 @@ def read_request(url: str, body: bytes) -> Request | None:
         return None
     if not isinstance(data, dict):
         return None
-    return Request(_OPERATIONS[operation].provider, operation, data)
+    request = Request(_OPERATIONS[operation].provider, operation, data)
+    try:
+        _ = request.key  # kept from here on
+    except (ValueError, RecursionError):  # a number such as 1e999, which Python reads as infinite
+        return None
+    return request
 
 
 def prompt_of(request: Request) -> Prompt | None:

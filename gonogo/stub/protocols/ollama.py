@@ -15,6 +15,9 @@ from gonogo.stub.protocols.operation import CREATED, Listing, Operation, Parsed,
 
 __all__ = ["LISTINGS", "OPERATIONS"]
 
+_VERSION = "0.12.0"  # of Ollama, whose interface this is
+_DETAILS = {"format": "gguf", "family": "", "families": [], "parameter_size": "", "quantization_level": ""}
+
 
 def _generate_prompt(body: Mapping[str, Any]) -> Prompt:
     prompt = Message("user", str(body["prompt"]))
@@ -92,17 +95,27 @@ def _parse(content: bytes, streamed: bool) -> Parsed:
 
 
 def _tags(models: Sequence[str]) -> dict[str, Any]:
-    details = {"format": "gguf", "family": "", "families": [], "parameter_size": "", "quantization_level": ""}
     return {
         "models": [
-            {"name": one, "model": one, "modified_at": CREATED, "size": 0, "digest": "", "details": details}
+            {"name": one, "model": one, "modified_at": CREATED, "size": 0, "digest": "", "details": _DETAILS}
             for one in models
         ]
     }
+
+
+def _show() -> dict[str, Any]:
+    """What clients ask before they send a prompt; the same of all models, as recordings do not tell more than the name."""
+    told = {"modelfile": "", "parameters": "", "template": "{{ .Prompt }}", "model_info": {}}
+    return {**told, "details": _DETAILS, "capabilities": ["completion", "tools"], "modified_at": CREATED}
 
 
 OPERATIONS: Mapping[str, Operation] = {
     "/api/generate": _operation(_generate_prompt, _said_by_generate),
     "/api/chat": _operation(_chat_prompt, _said_by_chat),
 }
-LISTINGS = (Listing("GET", "/api/tags", _tags),)
+LISTINGS = (
+    Listing("GET", "/api/tags", _tags),
+    Listing("GET", "/api/ps", lambda models: {"models": []}),
+    Listing("GET", "/api/version", lambda models: {"version": _VERSION}),
+    Listing("POST", "/api/show", lambda models: _show()),
+)

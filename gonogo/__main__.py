@@ -1,0 +1,7 @@
+"""``python -m gonogo``: the command line, where its script is not on the path."""
+
+from __future__ import annotations
+
+from gonogo.cli import main
+
+main(prog_name="gonogo")

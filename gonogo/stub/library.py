@@ -1,0 +1,68 @@
+"""The recordings that a served stub answers from: folders of releases, read anew when a file changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gonogo.errors import DefinitionError
+from gonogo.model import Recording
+from gonogo.recordings import RecordingSet, load_recordings
+
+__all__ = ["Library", "Loaded"]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What the folders hold. ``shadowed`` are recordings, with their folder, whose request an earlier folder answers."""
+
+    recordings: RecordingSet
+    shadowed: tuple[tuple[Path, Recording], ...] = ()
+
+
+@dataclass
+class Library:
+    """Folders of recordings, each that of one release. The same request in two of them: the first folder answers."""
+
+    folders: Sequence[Path]
+    _seen: frozenset[tuple[str, int, int]] = field(default=frozenset(), init=False)
+
+    def load(self) -> Loaded:
+        """Read all folders.
+
+        Raises:
+            DefinitionError: a file is malformed, or one of the folders is none.
+        """
+        self._seen = self._state()
+        sets = []
+        for folder in self.folders:
+            if not folder.is_dir():
+                raise DefinitionError(
+                    f"{folder}: no such folder; name folders that hold recordings, one YAML file per step"
+                )
+            sets.append(load_recordings(folder))
+        joined = RecordingSet.joined(sets)
+        shadowed = tuple(
+            (folder, one)
+            for folder, several in zip(self.folders, sets, strict=True)
+            for one in several.recordings
+            if joined.by_key[one.request.key] is not one
+        )
+        _ = joined.sketches  # made here, so that the first miss keeps nobody waiting
+        return Loaded(joined, shadowed)
+
+    @property
+    def changed(self) -> bool:
+        """Whether a file was changed, added or removed since the folders were read last."""
+        return self._state() != self._seen
+
+    def _state(self) -> frozenset[tuple[str, int, int]]:
+        found = []
+        for path in (path for folder in self.folders for path in folder.glob("*.yaml")):
+            try:
+                told = path.stat()
+            except FileNotFoundError:  # removed since it was listed
+                continue
+            found.append((str(path), told.st_mtime_ns, told.st_size))
+        return frozenset(found)

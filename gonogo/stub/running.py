@@ -1,0 +1,224 @@
+"""The process that serves a stub: the socket, the server, signals, and recordings that change meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from gonogo.errors import GonogoError, TargetError
+from gonogo.stub.control import Control, State, is_loopback
+from gonogo.stub.journal import Stub
+from gonogo.stub.keeping import BoundedJournal
+from gonogo.stub.lease import Lease
+from gonogo.stub.library import Library, Loaded
+from gonogo.stub.server import CONNECTION, CONTROL, StubApplication
+
+__all__ = ["Settings", "serve"]
+
+_LARGEST_HEAD = 64 * 1024  # bytes of a request's first line and headers
+_LOOK_EVERY = 1.0  # seconds between two looks at the files
+_LAST_REQUESTS = 10  # seconds that requests in flight have when the server stops
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a stub is served.
+
+    Attributes:
+        folders: of recordings, one release each.
+        host: the address to listen on; without a token one of this machine's own.
+        port: 0 takes a free one.
+        pace: see ``StubApplication``.
+        token: what the control API asks for, or none.
+        max_body: bytes of the largest body of a request.
+        journal_bytes: bytes that the journal keeps, about.
+        stop_with_stdin: end when standard input closes.
+    """
+
+    folders: tuple[Path, ...]
+    host: str = "127.0.0.1"
+    port: int = 11434
+    pace: float | None = None
+    token: str | None = None
+    max_body: int = 8 * 1024 * 1024
+    journal_bytes: int = 64 * 1024 * 1024
+    stop_with_stdin: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse to be open to others without a token."""
+        if self.token is None and not is_loopback(self.host):
+            raise TargetError(
+                f"the stub would be open to others on {self.host}; keep 127.0.0.1, or put a token into an environment "
+                "variable and name it with --token-env"
+            )
+
+
+class _Protocol(HttpToolsProtocol):
+    """Lets the application break the connection that a request came on, and bounds the head of a request."""
+
+    _head: int | None = None  # bytes of a head that is not complete
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._head = 0
+        self.scope["extensions"] = {CONNECTION: self.transport}  # type: ignore[dict-item]  # uvicorn knows two levels only
+
+    def on_headers_complete(self) -> None:
+        """Its head has ended."""
+        self._head = None
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the client."""
+        super().data_received(data)
+        if self._head is not None:
+            self._head += len(data)
+            if self._head > _LARGEST_HEAD and not self.transport.is_closing():
+                self.send_400_response(f"The headers are larger than {_LARGEST_HEAD} bytes.")
+
+
+class _Server(uvicorn.Server):
+    """Says when it listens, and ends with status 0 where a signal ends it."""
+
+    def __init__(self, config: uvicorn.Config, on_start: Callable[[], None], on_stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_start, self._on_stop = on_start, on_stop
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen."""
+        await super().startup(sockets)
+        self._on_start()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop after the requests that are in flight."""
+        super().handle_exit(sig, frame)
+        self._on_stop()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop on SIGINT and SIGTERM; uvicorn's own way would raise them again at the end."""
+        loop = asyncio.get_running_loop()
+        for one in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(one, self.handle_exit, one, None)
+        try:
+            yield
+        finally:
+            for one in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(one)
+
+
+def serve(settings: Settings, say: Callable[[str], None], complain: Callable[[str], None]) -> None:
+    """Serve recordings until a signal comes, or standard input closes where that was asked for.
+
+    Args:
+        settings: what is served, and where.
+        say: told where the stub is, as soon as it listens.
+        complain: told what is wrong with recordings, and what is not served of them.
+
+    Raises:
+        DefinitionError: the recordings cannot be loaded.
+        TargetError: the address cannot be listened on.
+    """
+    with _listening(settings.host, settings.port) as listening:
+        library = Library(settings.folders)
+        loaded = library.load()
+        _say_shadowed(loaded, complain)
+        journal, state = BoundedJournal(settings.journal_bytes), State()
+        stub = Stub(loaded.recordings, journal=journal)
+        lease = Lease(stub)
+        control = Control(stub, journal, lease, state, settings.token).application(CONTROL)
+        application = StubApplication(stub, lease, control, pace=settings.pace, max_body=settings.max_body, state=state)
+        config = uvicorn.Config(
+            application,
+            http=_Protocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="error",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_LAST_REQUESTS,
+        )
+        host, port = listening.getsockname()[:2]
+        shown = f"[{host}]" if ":" in host else host
+        server = _Server(
+            config,
+            lambda: say(f"gonogo stub: {len(stub.loaded.recordings)} recordings on http://{shown}:{port}"),
+            application.stopping.set,
+        )
+        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+            runner.run(_run(server, listening, settings, stub, library, state, complain))
+
+
+async def _run(
+    server: _Server,
+    listening: socket.socket,
+    settings: Settings,
+    stub: Stub,
+    library: Library,
+    state: State,
+    complain: Callable[[str], None],
+) -> None:
+    if settings.stop_with_stdin:
+        stop = partial(asyncio.get_running_loop().call_soon_threadsafe, server.handle_exit, signal.SIGTERM, None)
+        threading.Thread(target=_when_stdin_ends, args=(stop,), daemon=True).start()
+    watching = asyncio.ensure_future(_watch(stub, library, state, complain))
+    try:
+        await server.serve(sockets=[listening])
+    finally:
+        watching.cancel()
+
+
+async def _watch(stub: Stub, library: Library, state: State, complain: Callable[[str], None]) -> None:
+    """Serve what the files hold. Broken ones leave the recordings as they are: somebody is at work on them."""
+    while True:
+        await asyncio.sleep(_LOOK_EVERY)
+        if not await asyncio.to_thread(lambda: library.changed):
+            continue
+        try:
+            loaded = await asyncio.to_thread(library.load)
+        except (GonogoError, OSError) as error:
+            state.problem = f"{error}; what was loaded before is served"
+            complain(state.problem)
+        else:
+            stub.exchange_recordings(loaded.recordings)
+            state.problem = None
+            _say_shadowed(loaded, complain)
+            complain(f"{len(loaded.recordings.recordings)} recordings, loaded anew")
+
+
+def _say_shadowed(loaded: Loaded, complain: Callable[[str], None]) -> None:
+    for folder, one in loaded.shadowed:
+        complain(f"{folder}: {one.id} is not served, as an earlier folder has a recording of the same request")
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = found[0]
+        return socket.create_server(address[:2], family=family, backlog=2048)
+    except OSError as error:
+        why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be listened on ({error.strerror or error})"
+        raise TargetError(f"{host}:{port} {why}; choose another with --port, 0 takes a free one") from error
+
+
+def _when_stdin_ends(stop: Callable[[], object]) -> None:
+    # the descriptor, not sys.stdin: a thread that waits in there holds a lock that the interpreter wants when it ends
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    stop()

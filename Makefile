@@ -1,6 +1,7 @@
-# make acceptance   is the bundled application's release ready? GO, NO-GO or INCONCLUSIVE, with a report
-# make test         the project's own tests, ruff and mypy
-# make bench        side by side with what people would use instead
+# make acceptance        is the bundled application's release ready? GO, NO-GO or INCONCLUSIVE, with a report
+# make acceptance-live   is it well where it is deployed? The same suites against the running service
+# make test              the project's own tests, ruff and mypy
+# make bench             side by side with what people would use instead
 #
 # Each makes .venv when it has to. Another Python: make PYTHON=python3.12 ... ; more for pytest: make ARGS="-k structure" ...
 
@@ -14,21 +15,23 @@ unexport PYTHONDONTWRITEBYTECODE
 # Times are measured here: two targets at once would disturb each other, whatever -j says.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help acceptance test coverage lint bench pins clean python environment-app environment-test environment-bench
+.PHONY: help acceptance acceptance-live test coverage lint bench pins clean python environment-app environment-test environment-bench
 
 help:
 	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
 
 # The report is made whatever the verdict, but never of an older run; only GO with a report is a success. The run is the one
 # that "latest" points to now and did not before: in reports/, or in whatever folder ARGS or PYTEST_ADDOPTS name.
-acceptance: environment-app
+acceptance: JUDGE := $(BIN)/pytest acceptance/
+acceptance-live: JUDGE := $(BIN)/python scripts/live.py
+acceptance acceptance-live: environment-app
 	@runs() { for word; do [ ! -d "$${word##*=}/latest" ] || readlink -f -- "$${word##*=}/latest"; done; }; \
 	set -- reports $$PYTEST_ADDOPTS $(ARGS); \
 	before=$$(runs "$$@"); \
-	$(BIN)/pytest acceptance/ $(ARGS); status=$$?; \
+	$(JUDGE) $(ARGS); status=$$?; \
 	run=$$(runs "$$@" | grep -vxF -e "$$before" | tail -n 1); \
 	if [ -z "$$run" ]; then \
-		echo "pytest acceptance/ ended with status $$status and left no run to report"; \
+		echo "$(JUDGE) ended with status $$status and left no run to report"; \
 		exit 1; \
 	fi; \
 	echo "making the report ..."; \

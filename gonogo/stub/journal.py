@@ -180,6 +180,9 @@ class Stub:
         self.plan = FaultPlan(fault) if isinstance(fault, LlmFault) else fault
         self._asked = self._struck = 0
 
+    def release(self) -> None:
+        """Nobody else waits for a stub in one's own process."""
+
     def answer(self, request: Request, asked_for: FaultPlan | None = None) -> Answer:
         """The answer to a request; always one, and always in the journal.
 

@@ -181,14 +181,21 @@ class Server:
         scripted = script_from_json(script) if script else None
         self._stub.expect(step=asked.step, script=scripted, fault=FaultPlan.from_json(fault) if fault else None)
         planted = ConstructorFault(constructor) if constructor else None
-        with broken_constructor(self._adapter.seam, planted, self._steps[asked.step]):
-            try:
-                run = self._adapter.run(asked, watched=watched)
-            except GonogoError:
-                raise
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - see _construct
-                return {"raised": _raised(error), "exchanges": [one.as_json() for one in self._stub.journal]}
-        return {"run": run.as_json(), "exchanges": [one.as_json() for one in self._stub.journal]}
+        try:
+            with broken_constructor(self._adapter.seam, planted, self._steps[asked.step]):
+                try:
+                    run = self._adapter.run(asked, watched=watched)
+                except GonogoError:
+                    raise
+                except (Exception, SystemExit) as error:  # noqa: BLE001 - see _construct
+                    return {"raised": _raised(error), "exchanges": self._exchanges()}
+            return {"run": run.as_json(), "exchanges": self._exchanges()}
+        finally:
+            self._stub.release()
+
+    def _exchanges(self) -> Json:
+        """What the stub was asked since it was told what to expect."""
+        return [one.as_json() for one in self._stub.journal]
 
     def define(self, steps: list[dict[str, Any]]) -> Json:
         """Replace definitions."""
@@ -261,7 +268,10 @@ class Server:
 class ModelStub(Protocol):
     """Stands in for the model of a release: in this process, on the wire, or not at all (``base_url`` is none)."""
 
-    base_url: str | None
+    @property
+    def base_url(self) -> str | None:
+        """Where it answers; empty where the adapter says it."""
+        ...
 
     def expect(
         self, *, step: str | None = None, script: Script | None = None, fault: LlmFault | FaultPlan | None = None
@@ -272,6 +282,10 @@ class ModelStub(Protocol):
     @property
     def journal(self) -> Iterable[Exchange]:
         """What was asked since then."""
+        ...
+
+    def release(self) -> None:
+        """Let others have it; what was expected is over."""
         ...
 
 
@@ -319,6 +333,9 @@ class NoStub:
             raise TargetError(
                 "the model is a real one, which no fault can be planted in; name a stub with --gonogo-stub"
             )
+
+    def release(self) -> None:
+        """Nothing is held."""
 
 
 def _stand_in(

@@ -23,7 +23,7 @@ help:
 # The report is made whatever the verdict, but never of an older run; only GO with a report is a success. The run is the one
 # that "latest" points to now and did not before: in reports/, or in whatever folder ARGS or PYTEST_ADDOPTS name.
 acceptance: JUDGE := $(BIN)/pytest acceptance/
-acceptance-live: JUDGE := $(BIN)/python scripts/live.py
+acceptance-live: JUDGE := $(BIN)/python scripts/acceptance_live.py
 acceptance acceptance-live: environment-app
 	@runs() { for word; do [ ! -d "$${word##*=}/latest" ] || readlink -f -- "$${word##*=}/latest"; done; }; \
 	set -- reports $$PYTEST_ADDOPTS $(ARGS); \

@@ -16,13 +16,14 @@ from gonogo.model import Finding, Json
 
 __all__ = [
     "answers_well",
+    "counted_meanwhile",
     "declared_requirements",
     "deployed_well",
     "files_are_sound",
     "python_is_supported",
     "requirements_are_met",
+    "still_well",
     "told",
-    "unchanged",
 ]
 
 CHECK = "environment"
@@ -126,19 +127,21 @@ def deployed_well(facts: Mapping[str, Json], *, live: bool) -> Iterator[Finding]
     yield Finding(CHECK, not errors, f"errors at start-up: {errors[:3]}" if errors else "no errors at start-up")
 
 
-def unchanged(before: Mapping[str, Json], after: Mapping[str, Json]) -> Iterator[Finding]:
-    """Whether a live service is as well when a run has ended as it was when the run began."""
-    answers, counted, first = (one if isinstance(one, dict) else {} for one in _of(after, before))
-    for path, status in answers.items():
+def still_well(after: Mapping[str, Json]) -> Iterator[Finding]:
+    """Whether a live service is well when a run has ended."""
+    answers = after.get("answers")
+    for path, status in answers.items() if isinstance(answers, dict) else ():
         yield Finding(CHECK, status == 200, f"when the run had ended, {path} answers {status}")
-    now, then = counted.get("unexpected"), first.get("unexpected")
-    if isinstance(now, int) and isinstance(then, int):
-        more = now - then
-        yield Finding(CHECK, more <= 0, f"errors that nobody foresaw, counted by the service during the run: {more}")
 
 
-def _of(after: Mapping[str, Json], before: Mapping[str, Json]) -> tuple[Json, Json, Json]:
-    return after.get("answers"), after.get("counted"), before.get("counted")
+def counted_meanwhile(before: Mapping[str, Json], after: Mapping[str, Json]) -> str:
+    """What a live service counted while a run went on, for a reader; empty where it counts nothing that is known."""
+    first, last = before.get("counted"), after.get("counted")
+    if not isinstance(first, dict) or not isinstance(last, dict):
+        return ""
+    pairs = {name: (then, last.get(name)) for name, then in first.items()}
+    more = {name: now - then for name, (then, now) in pairs.items() if isinstance(then, int) and isinstance(now, int)}
+    return ", ".join(f"{value} {name}" for name, value in more.items())
 
 
 def answers_well(answers: Mapping[str, int]) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gonogo.contents import Contents, change_notes
-from gonogo.environment import unchanged
+from gonogo.environment import counted_meanwhile, still_well
 from gonogo.errors import EvidenceError, ProductError, ServiceGone, TargetError
 from gonogo.evidence import Shard, read_shard
 from gonogo.model import (
@@ -234,12 +234,15 @@ class Rundown:
         except (ProductError, TargetError) as error:
             yield Gap(WHOLE, None, f"the service could not be looked at when the run had ended: {error}")
         else:
-            for finding in unchanged(self.info.releases["candidate"], after):
+            counted = counted_meanwhile(self.info.releases["candidate"], after)
+            if counted:
+                self.notes.append(f"the service counted during the run: {counted}")
+            for finding in still_well(after):
                 yield Judged(ENVIRONMENT, None, finding)
             before, now = (told.get("version_told") for told in (self.info.releases["candidate"], after))
             if before != now:
                 yield Gap(
-                    WHOLE, None, f"the service answered as release {before} first, and as {now} when the run had ended"
+                    WHOLE, None, f"the service answered as release {before} first, as {now} at {after['told_at']}"
                 )
 
     def _look_again(self) -> None:

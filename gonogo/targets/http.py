@@ -208,7 +208,10 @@ class HttpApplication:
 
     def fields(self, post: Json) -> dict[str, str]:
         """What the application shows of a post's fields, by the names that steps have for them."""
-        found = self.contract.find("fields", self.ask("read", post=post))
+        return self._fields_in(self.ask("read", post=post))
+
+    def _fields_in(self, shown: Json) -> dict[str, str]:
+        found = self.contract.find("fields", shown)
         if not isinstance(found, dict):
             raise RuntimeError(f"a post shows no fields at {self.contract.answers['fields']!r}, but {found!r:.80}")
         usual = {own: name for name, own in self.contract.inputs.items()}

@@ -12,6 +12,7 @@ import platform
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import cycle, islice
 from pathlib import Path
@@ -25,7 +26,7 @@ from gonogo.errors import GonogoError, ReleaseChanged, ServiceGone, TargetError
 from gonogo.metrics import buckets_of
 from gonogo.model import Ability, Case, Json
 from gonogo.targets.adapter import Built, Run, WorkerContext
-from gonogo.targets.http import Answer, HttpApplication
+from gonogo.targets.http import Answer, HttpApplication, digest
 
 __all__ = ["LiveApplication", "NoAnswer", "SocketTransport", "open_live"]
 
@@ -145,6 +146,10 @@ class LiveApplication(HttpApplication):
         self._read_only = service.read_only
         self._over: TargetError | None = None  # why nothing that is answered from now on is evidence
         self._answered = False
+        self._younger: dict[str, Json] = {}  # post -> the one that was made right after it
+        self._elses = {  # step -> what somebody else wrote
+            step.id: {one.field: f"somebody else's {one.field}" for one in step.inputs} for step in context.steps
+        }
         self._posts: dict[str, Json] = {}
         self._title = (
             f"{_MARK} on {platform.node() or 'localhost'}, process {os.getpid()} of {_started(os.getpid())}, "
@@ -237,15 +242,40 @@ class LiveApplication(HttpApplication):
         return f"{self._title}{case.path}"[:300]
 
     def create_post(self, case: Case) -> Json:
-        """A post of the suite's own, remembered until it is deleted."""
+        """A post of the suite's own, and right after it one that is nobody's business; both remembered until deleted.
+
+        A release that reads from, or writes to, the first or the last post there is shall not be right by chance.
+        """
         if self._read_only:
             raise TargetError(f"{case.path}: --gonogo-read-only makes no posts")
+        post, other = self._add(case), self._add(replace(case, inputs=self._elses[case.step]))
+        self._younger[json.dumps(post)] = other
+        return post
+
+    def _add(self, case: Case) -> Json:
         post = super().create_post(case)
         self._posts[json.dumps(post)] = post
         return post
 
     def delete_post(self, post: Json) -> None:
-        """Remove a post, also of a service that has become another release meanwhile."""
+        """Remove a post and the one that was made after it, also of a service that has become another release meanwhile."""
+        self._delete(post)
+        if json.dumps(post) in self._younger:
+            self._delete(self._younger.pop(json.dumps(post)))
+
+    def state(self, post: Json) -> dict[str, str]:
+        """What is shown of the post, and the fields of others: of the one made after it, and of the oldest there is."""
+        shown = self.ask("read", post=post)
+        fields = self._fields_in(shown)
+        state = {f"field {name}": digest(value) for name, value in fields.items()}
+        state["title"] = digest(self.contract.find("title", shown))
+        others = [self._younger[json.dumps(post)]]
+        if "list" in self.contract.calls:
+            others += [oldest for oldest, _ in islice(self._listed(""), 1)]
+        state["fields of other posts"] = digest([dict(self.fields(one)) for one in others])
+        return state
+
+    def _delete(self, post: Json) -> None:
         method, path, body = self.contract.call("delete").at(post=post)
         try:
             answer = self._socket(method, path, body)
@@ -262,7 +292,7 @@ class LiveApplication(HttpApplication):
             return
         for post, title in list(self._listed(_MARK)):
             if _is_abandoned(title):
-                self.delete_post(post)
+                self._delete(post)
 
     def _listed(self, beginning: str) -> Iterator[tuple[Json, str]]:
         """Id and title of every post whose title begins like this, page after page."""
@@ -351,11 +381,11 @@ class LiveApplication(HttpApplication):
         """Remove what is left of the suite's own posts, those too whose creation was never answered."""
         try:
             for post in list(self._posts.values()):
-                self.delete_post(post)
+                self._delete(post)
             if self.contract.calls.keys() >= {"list", "delete"} and not self._read_only:
                 self._over = None  # whatever release it is by now, these posts are ours
                 for post, _ in list(self._listed(self._title)):
-                    self.delete_post(post)
+                    self._delete(post)
         except (RuntimeError, GonogoError, ValueError):
             return  # the next suite finds them by their titles
         finally:

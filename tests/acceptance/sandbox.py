@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -46,12 +46,17 @@ class Answer:
         return "\n".join(reason for claim in claims for reason in claim["reasons"])
 
 
-def run_pytest(folder: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> Answer:
+def run_pytest(
+    folder: Path,
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    program: Sequence[str] = ("-m", "pytest"),
+) -> Answer:
     """Run pytest in a folder, in a process of its own, without what this process or its user has set for pytest."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "PYTHONDONTWRITE"))}
     # plugins of other packages that take seconds to import, and that no run of gonogo has a use for
     unused = ("cacheprovider", "hypothesispytest", "langsmith_plugin", "pytest_postgresql")
-    command = [sys.executable, "-m", "pytest", *(word for name in unused for word in ("-p", f"no:{name}")), *arguments]
+    command = [sys.executable, *program, *(word for name in unused for word in ("-p", f"no:{name}")), *arguments]
     before = _runs(folder)
     done = subprocess.run(
         command,
@@ -145,5 +150,16 @@ class Copy:
 
     def judge(self, *criteria: str) -> Answer:
         """Run the suites of these criteria."""
-        suites = [f"acceptance/test_{criterion.replace('-', '_')}.py" for criterion in criteria]
-        return run_pytest(self.root, *suites, "-q", "-p", "no:randomly", "-p", "no:allure_pytest")
+        return run_pytest(self.root, *_suites(criteria), *_QUICKLY)
+
+    def judge_live(self, *criteria: str) -> Answer:
+        """Deploy the application of the copy, and run the suites of these criteria against it."""
+        script = str(ROOT / "scripts" / "acceptance_live.py")
+        return run_pytest(self.root, *_suites(criteria), *_QUICKLY, program=[script])
+
+
+_QUICKLY = ("-q", "-p", "no:randomly", "-p", "no:allure_pytest")
+
+
+def _suites(criteria: Iterable[str]) -> list[str]:
+    return [f"acceptance/test_{criterion.replace('-', '_')}.py" for criterion in criteria]

@@ -17,11 +17,17 @@ import pytest
 
 from gonogo.contract import Call, Contract
 from gonogo.errors import ReleaseChanged, ServiceGone, TargetError
-from gonogo.model import Ability, Case, Json
+from gonogo.model import Ability, Case, FormatTemplate, InputField, Json, Step
 from gonogo.project import Service
 from gonogo.targets.adapter import WorkerContext
 from gonogo.targets.live import LiveApplication, NoAnswer, SocketTransport
 
+_FORMAT = FormatTemplate("any", "Any", "", "input", {}, "")
+STEP = Step(
+    *("facts", "Facts", "Planning", "Research", 1, "m", {}, "You.", "Go.", _FORMAT, _FORMAT),
+    (InputField("idea", "Idea"),),
+    "facts",
+)
 CASE = Case("roads", "facts", {"idea": "roads"})
 CONTRACT = Contract(
     {
@@ -73,7 +79,7 @@ class Blog:
                 rows = [{"id": id_, "title": post["title"]} for id_, post in self.posts.items() if id_ > after]
                 return 200, {"posts": list(rows[:2])}
             case ["GET", "posts", post]:
-                return 200, {"fields": self.posts[int(post)]["fields"]}
+                return 200, self.posts[int(post)]
             case ["DELETE", "posts", post]:
                 if not self.deletes:
                     return 500, {}
@@ -154,14 +160,14 @@ def url(blog: Blog) -> Iterator[str]:
 
 
 def live(url: str, contract: Contract = CONTRACT, *, read_only: bool = False, stub: str = "") -> LiveApplication:
-    return LiveApplication(WorkerContext(Path(), (), {}, contract, stub, Service(url, read_only)))
+    return LiveApplication(WorkerContext(Path(), (STEP,), {}, contract, stub, Service(url, read_only)))
 
 
 def test_a_preview_and_a_run_use_a_post_of_the_suites_own_and_leave_nothing(blog: Blog, url: str) -> None:
     application = live(url)
     assert application.construct(CASE).text == "of {'idea': 'roads'}"
     assert application.run(CASE, watched=True).output == "done"
-    assert (blog.made, blog.posts) == (2, {})
+    assert (blog.made, blog.posts) == (4, {}), "with each its bystander"
     application.close()
 
 
@@ -180,14 +186,14 @@ def test_a_post_says_whose_it_is_and_other_posts_stay(blog: Blog, url: str) -> N
 
 def test_posts_of_a_suite_that_was_killed_are_removed_by_the_next_one(blog: Blog, url: str) -> None:
     killed = live(url)
-    for _ in range(3):
+    for _ in range(2):
         killed.create_post(CASE)
     here = blog.posts[1]["title"]
     gone = here.replace(f"process {os.getpid()} of", "process 4194999 of")
     elsewhere = here.replace(" on ", " on far-", 1)
     old = elsewhere.replace(here.partition("since ")[2].partition(": ")[0], "2026-01-01T00:00:00+00:00")
     blog.posts[1]["title"], blog.posts[2]["title"], blog.posts[3]["title"] = gone, old, elsewhere
-    blog.posts[4] = {"title": here, "fields": {}}  # of a suite that still runs
+    blog.posts[4]["title"] = here  # of a suite that still runs
     blog.posts[5] = {"title": "gonogo acceptance, an essay", "fields": {}}
     live(url).close()
     assert sorted(blog.posts) == [3, 4, 5], (

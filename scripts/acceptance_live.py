@@ -1,6 +1,6 @@
 """Deploy the bundled application on loopback with a stub for its model, and judge it there: the phase post.
 
-    .venv/bin/python scripts/live.py [arguments for pytest]
+    .venv/bin/python scripts/acceptance_live.py [arguments for pytest]
 
 Runs in the folder whose ``app/`` is deployed. Database, log and everything else lie in a temporary folder. Stub and server end
 with this process, whatever ends it.
@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import requests
-from gonogo.stub.remote import served_stub
 
+from gonogo.stub.remote import served_stub
 from gonogo.targets.faults import ENVIRONMENT
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -135,7 +135,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with deployed(root, root / "fixtures" / "recordings" / "2.0.0") as live:
             live_arguments = ["--gonogo-phase=post", f"--gonogo-target={live.url}", f"--gonogo-stub={live.stub}"]
-            command = [sys.executable, "-m", "pytest", "acceptance/", *live_arguments, *arguments]
+            suites = [] if any(one.startswith("acceptance") for one in arguments) else ["acceptance/"]
+            command = [sys.executable, "-m", "pytest", *suites, *live_arguments, *arguments]
             return subprocess.run(command, check=False).returncode
     except NotDeployed as problem:
         sys.stderr.write(f"live: {problem}\n")

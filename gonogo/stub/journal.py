@@ -33,7 +33,7 @@ _ERRORS: Mapping[LlmFault, tuple[int, str]] = MappingProxyType(
 )
 MISS_HEADER = "X-Gonogo-Miss"  # of the answer to a miss: the id of the nearest recording, or nothing
 _EXPLAINED = 256  # misses whose reasons are kept; a reason holds a diff
-_COMPARED = 1024 * 1024  # bytes of a request beyond which a comparison would keep all other requests waiting
+_COMPARED = 512 * 1024  # bytes of a request beyond which a comparison would keep all other requests waiting
 _MARK = "\ue000"  # a private character whose bytes are replaced by bytes that are not UTF-8
 
 

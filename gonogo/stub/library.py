@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gonogo.errors import DefinitionError
+from gonogo.errors import DefinitionError, GonogoError
 from gonogo.model import Recording
 from gonogo.recordings import RecordingSet, load_recordings
 
@@ -56,6 +57,22 @@ class Library:
     def changed(self) -> bool:
         """Whether a file was changed, added or removed since the folders were read last."""
         return self._state() != self._seen
+
+    async def watch(self, take: Callable[[Loaded | str], None], every: float = 1.0) -> None:
+        """Read the folders anew whenever a file has changed, beside the running loop, for ever.
+
+        Args:
+            take: gets what they hold, or why it cannot be used: somebody may be at work on a file.
+            every: seconds between two looks.
+        """
+        while True:
+            await asyncio.sleep(every)
+            if await asyncio.to_thread(lambda: self.changed):
+                try:
+                    found: Loaded | str = await asyncio.to_thread(self.load)
+                except (GonogoError, OSError) as error:
+                    found = f"{error}; what was loaded before is served"
+                take(found)
 
     def _state(self) -> frozenset[tuple[str, int, int]]:
         found = []

@@ -161,7 +161,19 @@ def served_stub(folders: Sequence[Path], *, pace: str = "fast") -> Iterator[str]
     Raises:
         TargetError: it does not start.
     """
-    command = [sys.executable, "-m", "gonogo", "stub", "serve", "--port", "0", "--pace", pace, "--stop-with-stdin"]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "gonogo",
+        "stub",
+        "serve",
+        "--port",
+        "0",
+        "--pace",
+        pace,
+        "--stop-with-stdin",
+    ]
     with subprocess.Popen(
         [*command, *(str(folder) for folder in folders)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:

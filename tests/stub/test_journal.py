@@ -38,7 +38,9 @@ def test_a_recorded_request_is_answered_with_its_reply_as_often_as_it_comes(stub
 def test_a_miss_names_the_nearest_recording_and_shows_what_moved(stub: Stub) -> None:
     answer = stub.answer(MOVED)
     assert answer.status == 404
-    said = "gonogo has no recording for this request; nearest is facts/roads, and the stub's journal holds the difference"
+    said = (
+        "gonogo has no recording for this request; nearest is facts/roads, and the stub's journal holds the difference"
+    )
     assert json.loads(answer.body) == {"error": said}
     assert answer.headers["X-Gonogo-Miss"] == "facts/roads"
     [exchange] = stub.journal

@@ -51,7 +51,10 @@ def _refuse(constant: str) -> NoReturn:
 
 def operation_at(url: str) -> str | None:
     """The operation that a URL or a path leads to, whatever stands before it (a proxy's own path); or none."""
-    path = urlsplit(url).path.rstrip("/")
+    try:
+        path = urlsplit(url).path.rstrip("/")
+    except ValueError:  # brackets that hold no address
+        return None
     return next((known for known in _OPERATIONS if path.endswith(known)), None)
 
 

@@ -335,7 +335,7 @@ class TestTheApplication:
 
     def test_a_stream_ends_with_its_client(self, application: StubApplication) -> None:
         application.stub.expect(fault=FaultPlan(LlmFault.SLOW_TOKENS, delay=3600))
-        messages = [
+        messages: list[Message] = [
             {"type": "http.request", "body": json.dumps(CHAT).encode(), "more_body": False},
             {"type": "http.disconnect"},
         ]
@@ -343,7 +343,10 @@ class TestTheApplication:
         assert application.stub.journal[0].served == "facts/stream"
 
     def test_half_a_request_is_none(self, application: StubApplication) -> None:
-        messages = [{"type": "http.request", "body": b'{"mod', "more_body": True}, {"type": "http.disconnect"}]
+        messages: list[Message] = [
+            {"type": "http.request", "body": b'{"mod', "more_body": True},
+            {"type": "http.disconnect"},
+        ]
         assert self.call(application, iter(messages)) == []
         assert len(application.stub.journal) == 0
 

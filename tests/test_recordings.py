@@ -116,7 +116,7 @@ def test_the_nearest_recording_is_that_of_the_likeliest_request() -> None:
 @pytest.fixture(scope="module")
 def many() -> RecordingSet:
     made = [
-        replace(recording(str(number), prompt=f"CONTEXT:\nYou research.\n\nTASK:\nFind facts about case{number}."))
+        recording(str(number), prompt=f"CONTEXT:\nYou research.\n\nTASK:\nFind facts about case{number}.")
         for number in range(9_000)
     ]
     made += [
@@ -136,7 +136,7 @@ class TestTheNearestOfTenThousand:
             ({"prompt": "CONTEXT:\nYou dig.\n\nTASK:\nFind facts about case8999."}, "facts", "facts/8999"),
             ({"prompt": "Find the title for post77."}, None, "facts/title-77"),
             ({"prompt": "Find the title for post77.", "model": "another"}, "title", "facts/title-77"),
-            ({"prompt": "A title, case4711, for post500"}, "title", "facts/title-500"),
+            ({"prompt": "A title, case4711. for post500."}, "title", "facts/title-500"),
         ],
     )
     def test_it_is_found_among_those_that_share_the_rarest_words(

@@ -67,6 +67,11 @@ WITH_RECORDINGS = {
     "gonogo recordings update --release candidate --yes": 0,
     "gonogo recordings update": 0,
 }
+# Started in this project, until the first line is there.
+SERVING = {
+    "gonogo stub serve --port 0": 115,
+    "gonogo stub serve fixtures/recordings/2.0.0 fixtures/recordings/1.9.0 --port 0 --pace recorded": 230,
+}
 APPLICATION = {
     "BLOG_DATABASE_URL=sqlite:///blog.sqlite3 flask --app app.wsgi init-db",
     "BLOG_DATABASE_URL=sqlite:///blog.sqlite3 gunicorn app.wsgi:application",
@@ -140,7 +145,14 @@ def keep_suite(project: Path, name: str) -> None:
 
 class TestCommands:
     def test_every_command_is_run_by_something(self) -> None:
-        run_here = {*IN_THE_EXAMPLE, *WITH_ONE_SUITE, *WITH_RECORDINGS, *APPLICATION, "cd docs/examples/letter"}
+        run_here = {
+            *IN_THE_EXAMPLE,
+            *WITH_ONE_SUITE,
+            *WITH_RECORDINGS,
+            *SERVING,
+            *APPLICATION,
+            "cd docs/examples/letter",
+        }
         documented = {command for command in documented_commands() if not is_curl(command)}
         known = {" ".join(command.split()) for command in {*run_here, *RUN_BY_OTHERS}}
         assert documented - known == set(), "run these below, or name in RUN_BY_OTHERS what runs them"
@@ -209,6 +221,18 @@ class TestCommands:
         assert "bicycle" not in checked, "what was added should fit"
         captured = load_recordings(letter / "recordings" / "1.0.0").recordings
         assert {one.provenance.value for one in captured} == {"captured"}
+
+    @pytest.mark.parametrize("command", sorted(SERVING))
+    def test_the_stub_is_served_as_documented(self, command: str) -> None:
+        words = shlex.split(command)
+        with subprocess.Popen(
+            [str(BIN / words[0]), *words[1:]], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            first = process.stdout.readline()
+            process.terminate()
+        assert process.returncode == 0
+        assert re.fullmatch(rf"gonogo stub: {SERVING[command]} recordings on http://127\.0\.0\.1:\d+\n", first)
 
     @pytest.mark.parametrize("name", sorted(DOCUMENTS))
     def test_commands_inside_sentences_and_tables_exist(self, name: str, pytestconfig: pytest.Config) -> None:

@@ -27,7 +27,12 @@ from gonogo.criteria import load_criteria
 from gonogo.documentation import Block, blocks, read_documents
 from gonogo.errors import DefinitionError
 from gonogo.project import Project, find_project
-from gonogo.recordings import load_recordings
+from gonogo.recordings import RecordingSet, load_recordings
+from gonogo.stub import LlmFault, Stub
+from gonogo.stub.control import Control, State
+from gonogo.stub.keeping import BoundedJournal
+from gonogo.stub.lease import Lease
+from gonogo.stub.protocols import SERVED
 from gonogo.workflows import load_workflow
 
 ROOT = Path(__file__).parent.parent
@@ -381,6 +386,17 @@ class TestTheRest:
         assert len(suites) == 6
         for suite in suites:
             assert suite.read_bytes() == (ROOT / "acceptance" / suite.name).read_bytes(), f"copy {suite.name} again"
+
+    def test_every_fault_path_and_control_call_of_the_stub_is_explained(self) -> None:
+        text = DOCUMENTS["docs/stub.md"]
+        stub = Stub(RecordingSet.of([]))
+        control = Control(stub, BoundedJournal(), Lease(stub), State())
+        calls = {name.removeprefix("/_gonogo/") for name in re.findall(r"/_gonogo/\w+", text)}
+        assert calls == {name for _, name in control.handlers}
+        for method in {method for method, _ in control.handlers}:
+            assert f"`{method}" in text
+        for name in (*(fault.value for fault in LlmFault), *SERVED):
+            assert f"`{name}`" in text, f"docs/stub.md is silent on {name}"
 
     @pytest.mark.parametrize("name", sorted(DOCUMENTS))
     def test_links_and_pictures_lead_somewhere(self, name: str) -> None:

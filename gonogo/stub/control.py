@@ -65,9 +65,10 @@ class Control:
     state: State
     token: str | None = field(default=None, repr=False)
 
-    def application(self, below: str) -> Router:
-        """The ASGI application of all paths below ``below``."""
-        handlers: Mapping[tuple[str, str], Callable[[Request], Awaitable[Response]]] = {
+    @property
+    def handlers(self) -> Mapping[tuple[str, str], Callable[[Request], Awaitable[Response]]]:
+        """Method and name of a call -> what answers it."""
+        return {
             ("GET", "health"): self._health,
             ("GET", "journal"): self._journal,
             ("DELETE", "journal"): self._clear,
@@ -82,6 +83,10 @@ class Control:
             ("POST", "expect"): self._expect,
             ("DELETE", "expect"): self._release,
         }
+
+    def application(self, below: str) -> Router:
+        """The ASGI application of all paths below ``below``."""
+        handlers = self.handlers
         known = ", ".join(f"{method} {below}/{name}" for method, name in handlers)
 
         async def dispatch(request: Request) -> Response:

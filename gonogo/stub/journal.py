@@ -243,7 +243,7 @@ class Stub:
     def _miss(self, request: Request, reason: str, nearest: str | None = None) -> Answer:
         self.journal.append(Exchange(request, None, None, reason))
         said = "" if nearest is None else f"; nearest is {nearest}, and the stub's journal holds the difference"
-        told = {MISS_HEADER: quote(nearest or "", safe="/")}
+        told = {MISS_HEADER: quote(nearest or "", safe="/", errors="replace")}
         return _error(request, 404, f"gonogo has no recording for this request{said}", asked=told)
 
     def _faulty(self, request: Request, plan: FaultPlan) -> Answer:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from gonogo.errors import DefinitionError, GonogoError
-from gonogo.model import Recording
 from gonogo.recordings import RecordingSet, load_recordings
 
 __all__ = ["Library", "Loaded"]
@@ -16,10 +15,10 @@ __all__ = ["Library", "Loaded"]
 
 @dataclass(frozen=True)
 class Loaded:
-    """What the folders hold. ``shadowed`` are recordings, with their folder, whose request an earlier folder answers."""
+    """What the folders hold. ``shadowed``: folder -> ids of its recordings whose request an earlier folder answers."""
 
     recordings: RecordingSet
-    shadowed: tuple[tuple[Path, Recording], ...] = ()
+    shadowed: Mapping[Path, tuple[str, ...]]
 
 
 @dataclass
@@ -44,12 +43,11 @@ class Library:
                 )
             sets.append(load_recordings(folder))
         joined = RecordingSet.joined(sets)
-        shadowed = tuple(
-            (folder, one)
-            for folder, several in zip(self.folders, sets, strict=True)
-            for one in several.recordings
-            if joined.by_key[one.request.key] is not one
-        )
+        shadowed: dict[Path, tuple[str, ...]] = {}
+        for folder, several in zip(self.folders, sets, strict=True):
+            ids = tuple(one.id for one in several.recordings if joined.by_key[one.request.key] is not one)
+            if ids:
+                shadowed[folder] = ids
         _ = joined.sketches  # made here, so that the first miss keeps nobody waiting
         return Loaded(joined, shadowed)
 

@@ -31,6 +31,8 @@ from gonogo.stub.server import CONNECTION, CONTROL, StubApplication
 __all__ = ["Settings", "serve"]
 
 _LARGEST_HEAD = 64 * 1024  # bytes of a request's first line and headers
+_SHOWN = 5  # recordings that are named where several are not served
+_IDLE = 300  # seconds that a connection without a request is kept
 _LAST_REQUESTS = 10  # seconds that requests in flight have when the server stops
 
 
@@ -150,6 +152,7 @@ def serve(settings: Settings, say: Callable[[str], None], complain: Callable[[st
             log_level="error",
             access_log=False,
             server_header=False,
+            timeout_keep_alive=_IDLE,  # a client that uses a connection again must not find it closed just then
             timeout_graceful_shutdown=_LAST_REQUESTS,
         )
         host, port = listening.getsockname()[:2]
@@ -187,8 +190,9 @@ async def _run(
 
 
 def _taken(loaded: Loaded, complain: Callable[[str], None]) -> RecordingSet:
-    for folder, one in loaded.shadowed:
-        complain(f"{folder}: {one.id} is not served, as an earlier folder has a recording of the same request")
+    for folder, ids in loaded.shadowed.items():
+        shown = ", ".join(ids[:_SHOWN]) + (", ..." if len(ids) > _SHOWN else "")
+        complain(f"{folder}: {len(ids)} not served, as an earlier folder has recordings of the same requests: {shown}")
     return loaded.recordings
 
 

@@ -23,6 +23,7 @@ from gonogo.stub.faults import FaultPlan, LlmFault
 from gonogo.stub.journal import Answer, Exchange, Stub
 from gonogo.stub.lease import Lease
 from gonogo.stub.protocols import (
+    DEEPEST,
     SERVED,
     error_body,
     is_streamed,
@@ -36,6 +37,7 @@ __all__ = ["CONNECTION", "CONTROL", "FAULT_HEADER", "KnownRequests", "StubApplic
 CONTROL = "/_gonogo"  # below it lies the control API
 CONNECTION = "gonogo.connection"  # the ASGI extension that holds the transport, which faults break
 FAULT_HEADER = "x-gonogo-fault"
+_FAULT = FAULT_HEADER.encode()
 _KNOWN_BYTES = 64 * 1024 * 1024
 _DISCARDED = 8  # times the largest body are read and thrown away, so that a client hears why
 _OVERHEAD = 1024
@@ -70,7 +72,7 @@ class KnownRequests:
             request = read_request(path, body)
             if request is None:
                 return None
-            known = _Known(request, 2 * len(body) + _OVERHEAD)
+            known = _Known(request, 2 * len(body) + len(path) + _OVERHEAD)
             if known.size <= self.most_bytes:
                 self.known[path, body] = known
                 self.size += known.size
@@ -142,7 +144,7 @@ class StubApplication:
     async def _answer(self, known: _Known, scope: Scope, receive: Receive, send: Send) -> None:
         asked: FaultPlan | None = None
         for name, value in scope["headers"]:
-            if name == b"x-gonogo-fault":
+            if name == _FAULT:
                 try:
                     asked = FaultPlan(LlmFault(value.decode("latin-1").strip()))
                 except ValueError:
@@ -224,7 +226,9 @@ class StubApplication:
         """A call that is no request to the model: which models there are, a body that is none, another path."""
         method, path = scope["method"], scope["path"]
         if method == "POST" and operation_at(path) is not None:
-            await self._refuse(scope, send, 400, "the body is no JSON object; send one in UTF-8")
+            await self._refuse(
+                scope, send, 400, f"the body is no JSON object; send one in UTF-8, of at most {DEEPEST} levels"
+            )
             return
         asked = "GET" if method == "HEAD" else method
         body = listing(asked, path, [name.decode("latin-1") for name, _ in scope["headers"]], self._named_models())

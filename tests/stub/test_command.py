@@ -121,10 +121,8 @@ def test_of_the_same_request_in_two_folders_the_first_answers_and_that_is_said(f
         assert answer.json()["response"] == "Straight and paved."
         process.terminate()
         assert process.stderr is not None
-        said = (
-            f"gonogo stub: {other}: facts/old is not served, as an earlier folder has a recording of the same request\n"
-        )
-        assert process.stderr.read() == said
+        said = "1 not served, as an earlier folder has recordings of the same requests: facts/old"
+        assert process.stderr.read() == f"gonogo stub: {other}: {said}\n"
 
 
 def test_recordings_that_change_are_served_and_broken_ones_are_told(folder: Path) -> None:

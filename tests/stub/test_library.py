@@ -22,7 +22,7 @@ def test_several_folders_are_one_set_and_the_first_one_answers(tmp_path: Path) -
     loaded = Library([first, second]).load()
     assert loaded.recordings.recordings == (WHOLE, STREAM)
     assert loaded.recordings.find(again.request) == WHOLE
-    assert loaded.shadowed == ((second, again),)
+    assert loaded.shadowed == {second: ("facts/again",)}
 
 
 def test_two_releases_may_record_the_same_case(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -91,6 +91,19 @@ def test_a_stub_that_is_not_there_is_told_with_its_url(tmp_path: Path) -> None:
         said = re.escape(f"no stub answers at {gone} (ConnectionError); start one with gonogo stub serve")
         with pytest.raises(TargetError, match=said):
             stub.expect()
+
+
+def test_what_ends_a_block_is_told_and_not_that_the_stub_has_gone(tmp_path: Path) -> None:
+    folder = write_recordings(tmp_path / "r", WHOLE)
+
+    def judged() -> None:
+        with ExitStack() as server, RemoteStub(server.enter_context(served_stub([folder])), holder="x") as remote:
+            remote.expect()
+            server.close()
+            raise AssertionError("the finding")
+
+    with pytest.raises(AssertionError, match="the finding"):
+        judged()
 
 
 @contextmanager

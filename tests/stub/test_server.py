@@ -238,6 +238,7 @@ class TestOtherCalls:
             ("/api/generate", b"[1]", 400, "the body is no JSON object"),
             ("/api/generate", b'{"model": "\xff"}', 400, "the body is no JSON object"),
             ("/api/generate", b'{"model": 1e999}', 400, "the body is no JSON object"),
+            ("/api/generate", b'{"model": ' + b"[" * 101 + b"]" * 101 + b"}", 400, "the body is no JSON object"),
             ("/api/chat", b'{"messages": 3}', 400, "the body is not formed as /api/chat asks"),
             ("/api/generate", b"x" * (8 * 1024 * 1024 + 1), 413, "the body is larger than 8388608 bytes; send less"),
             ("/api/embed", b"{}", 404, "POST /api/embed is not served; served are POST /api/generate, "),

@@ -95,9 +95,12 @@ class RecordingSet:
             allowed = None if len(candidates) == len(self.recordings) else step
             candidates = self._alike(wanted, allowed) or candidates[:_COMPARED]
 
+        matcher = difflib.SequenceMatcher(None, autojunk=False)
+        matcher.set_seq2(wanted)  # what it knows of the second sequence is kept
+
         def likeness(recording: Recording) -> float:
             lines = readable(recording.request)
-            matcher = difflib.SequenceMatcher(None, wanted, lines, autojunk=False)
+            matcher.set_seq1(lines)
             # ratio() is quadratic in the number of lines, quick_ratio(), which counts equal lines, is not
             return matcher.ratio() if len(wanted) * len(lines) <= _LINES**2 else matcher.quick_ratio()
 
@@ -112,11 +115,7 @@ class RecordingSet:
             if looked > _LOOKED and shared:
                 break
             looked += len(numbers)
-            shared.update(numbers)
-        if step is not None:
-            shared = Counter(
-                {number: count for number, count in shared.items() if self.recordings[number].step == step}
-            )
+            shared.update(one for one in numbers if step is None or self.recordings[one].step == step)
         return [self.recordings[number] for number, _ in shared.most_common(_COMPARED)]
 
     @cached_property

@@ -27,7 +27,12 @@ from gonogo.criteria import load_criteria
 from gonogo.documentation import Block, blocks, read_documents
 from gonogo.errors import DefinitionError
 from gonogo.project import Project, find_project
-from gonogo.recordings import load_recordings
+from gonogo.recordings import RecordingSet, load_recordings
+from gonogo.stub import LlmFault, Stub
+from gonogo.stub.control import Control, State
+from gonogo.stub.keeping import BoundedJournal
+from gonogo.stub.lease import Lease
+from gonogo.stub.protocols import SERVED
 from gonogo.workflows import load_workflow
 
 ROOT = Path(__file__).parent.parent
@@ -66,6 +71,11 @@ WITH_RECORDINGS = {
     "gonogo recordings check": 1,  # the other cases have no recordings
     "gonogo recordings update --release candidate --yes": 0,
     "gonogo recordings update": 0,
+}
+# Started in this project, until the first line is there.
+SERVING = {
+    "gonogo stub serve --port 0": 115,
+    "gonogo stub serve fixtures/recordings/2.0.0 fixtures/recordings/1.9.0 --port 0 --pace recorded": 230,
 }
 APPLICATION = {
     "BLOG_DATABASE_URL=sqlite:///blog.sqlite3 flask --app app.wsgi init-db",
@@ -140,7 +150,14 @@ def keep_suite(project: Path, name: str) -> None:
 
 class TestCommands:
     def test_every_command_is_run_by_something(self) -> None:
-        run_here = {*IN_THE_EXAMPLE, *WITH_ONE_SUITE, *WITH_RECORDINGS, *APPLICATION, "cd docs/examples/letter"}
+        run_here = {
+            *IN_THE_EXAMPLE,
+            *WITH_ONE_SUITE,
+            *WITH_RECORDINGS,
+            *SERVING,
+            *APPLICATION,
+            "cd docs/examples/letter",
+        }
         documented = {command for command in documented_commands() if not is_curl(command)}
         known = {" ".join(command.split()) for command in {*run_here, *RUN_BY_OTHERS}}
         assert documented - known == set(), "run these below, or name in RUN_BY_OTHERS what runs them"
@@ -209,6 +226,18 @@ class TestCommands:
         assert "bicycle" not in checked, "what was added should fit"
         captured = load_recordings(letter / "recordings" / "1.0.0").recordings
         assert {one.provenance.value for one in captured} == {"captured"}
+
+    @pytest.mark.parametrize("command", sorted(SERVING))
+    def test_the_stub_is_served_as_documented(self, command: str) -> None:
+        words = shlex.split(command)
+        with subprocess.Popen(
+            [str(BIN / words[0]), *words[1:]], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            first = process.stdout.readline()
+            process.terminate()
+        assert process.returncode == 0
+        assert re.fullmatch(rf"gonogo stub: {SERVING[command]} recordings on http://127\.0\.0\.1:\d+\n", first)
 
     @pytest.mark.parametrize("name", sorted(DOCUMENTS))
     def test_commands_inside_sentences_and_tables_exist(self, name: str, pytestconfig: pytest.Config) -> None:
@@ -357,6 +386,17 @@ class TestTheRest:
         assert len(suites) == 6
         for suite in suites:
             assert suite.read_bytes() == (ROOT / "acceptance" / suite.name).read_bytes(), f"copy {suite.name} again"
+
+    def test_every_fault_path_and_control_call_of_the_stub_is_explained(self) -> None:
+        text = DOCUMENTS["docs/stub.md"]
+        stub = Stub(RecordingSet.of([]))
+        control = Control(stub, BoundedJournal(), Lease(stub), State())
+        calls = {name.removeprefix("/_gonogo/") for name in re.findall(r"/_gonogo/\w+", text)}
+        assert calls == {name for _, name in control.handlers}
+        for method in {method for method, _ in control.handlers}:
+            assert f"`{method}" in text
+        for name in (*(fault.value for fault in LlmFault), *SERVED):
+            assert f"`{name}`" in text, f"docs/stub.md is silent on {name}"
 
     @pytest.mark.parametrize("name", sorted(DOCUMENTS))
     def test_links_and_pictures_lead_somewhere(self, name: str) -> None:

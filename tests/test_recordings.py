@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,65 @@ def test_the_nearest_recording_is_that_of_the_likeliest_request() -> None:
     near, far = recording(prompt="a\nb\nc\nd"), recording("rivers", prompt="w\nx\ny\nz")
     recordings = RecordingSet.of([far, near])
     assert recordings.nearest(request(prompt="a\nb\nc\nX")) is near
+
+
+@pytest.fixture(scope="module")
+def many() -> RecordingSet:
+    made = [
+        recording(str(number), prompt=f"CONTEXT:\nYou research.\n\nTASK:\nFind facts about case{number}.")
+        for number in range(9_000)
+    ]
+    made += [
+        replace(recording(f"title-{number}", prompt=f"Find a title for post{number}."), step="title")
+        for number in range(1_000)
+    ]
+    recordings = RecordingSet.of(made)
+    assert recordings.sketches
+    return recordings
+
+
+class TestTheNearestOfTenThousand:
+    @pytest.mark.parametrize(
+        ("changes", "step", "nearest"),
+        [
+            ({"prompt": "CONTEXT:\nYou research.\n\nTASK:\nFind ten facts about case4711."}, None, "facts/4711"),
+            ({"prompt": "CONTEXT:\nYou dig.\n\nTASK:\nFind facts about case8999."}, "facts", "facts/8999"),
+            ({"prompt": "Find the title for post77."}, None, "facts/title-77"),
+            ({"prompt": "Find the title for post77.", "model": "another"}, "title", "facts/title-77"),
+            ({"prompt": "A title, case4711. for post500."}, "title", "facts/title-500"),
+        ],
+    )
+    def test_it_is_found_among_those_that_share_the_rarest_words(
+        self, many: RecordingSet, changes: dict[str, Json], step: str | None, nearest: str
+    ) -> None:
+        found = many.nearest(request(**changes), step=step)
+        assert found is not None
+        assert found.id == nearest
+
+    @pytest.mark.parametrize("step", [None, "title", "unknown"])
+    @pytest.mark.parametrize("prompt", ["", "nothing of this was ever recorded", "\n" * 100_000, "a b c\n" * 50_000])
+    def test_something_is_named_in_a_moment_whatever_was_asked(
+        self, many: RecordingSet, prompt: str, step: str | None
+    ) -> None:
+        begin = time.process_time()
+        found = many.nearest(Request("openai", "/v1/chat/completions", {"prompt": prompt}), step=step)
+        assert time.process_time() - begin < 2, "compared with each of them it takes half a minute"
+        assert found is not None
+        assert step != "title" or found.step == "title"
+
+    def test_of_many_lines_their_order_does_not_count(self) -> None:
+        near, far = recording("near", prompt="a\nb\n" * 2000), recording("far", prompt="c\n" * 4000)
+        begin = time.process_time()
+        assert RecordingSet.of([far, near]).nearest(request(prompt="b\na\n" * 2000)) is near
+        assert time.process_time() - begin < 2, "in order it takes minutes"
+
+
+def test_releases_are_joined_and_the_first_recording_of_a_request_stands() -> None:
+    first, other = recording("roads"), recording("rivers", prompt="Other.\n")
+    again = replace(recording("again"), reply=Reply("Another."))
+    joined = RecordingSet.joined([RecordingSet.of([first]), RecordingSet.of([again, other])])
+    assert joined.recordings == (first, other)
+    assert joined.find(again.request) is first
 
 
 def test_the_nearest_recording_is_looked_for_in_the_step_first() -> None:

@@ -7,7 +7,7 @@ import ipaddress
 import json
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlsplit
@@ -63,11 +63,12 @@ class Control:
     journal: BoundedJournal
     lease: Lease
     state: State
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)
 
-    def application(self, below: str) -> Router:
-        """The ASGI application of all paths below ``below``."""
-        handlers: Mapping[tuple[str, str], Callable[[Request], Awaitable[Response]]] = {
+    @property
+    def handlers(self) -> Mapping[tuple[str, str], Callable[[Request], Awaitable[Response]]]:
+        """Method and name of a call -> what answers it."""
+        return {
             ("GET", "health"): self._health,
             ("GET", "journal"): self._journal,
             ("DELETE", "journal"): self._clear,
@@ -82,6 +83,10 @@ class Control:
             ("POST", "expect"): self._expect,
             ("DELETE", "expect"): self._release,
         }
+
+    def application(self, below: str) -> Router:
+        """The ASGI application of all paths below ``below``."""
+        handlers = self.handlers
         known = ", ".join(f"{method} {below}/{name}" for method, name in handlers)
 
         async def dispatch(request: Request) -> Response:
@@ -111,7 +116,7 @@ class Control:
                 )
             return
         host = request.headers.get("host", "")
-        if not is_loopback(urlsplit(f"//{host}").hostname or ""):
+        if not is_loopback(_named_by(host)):
             raise _Refused(
                 403, f"Host: {host!r:.80} is not this machine; ask 127.0.0.1, or start the stub with a token"
             )
@@ -245,6 +250,14 @@ class Control:
             raise _Refused(
                 423, f"{self.lease.holder!r} has the stub for {left} s more; wait", **{"retry-after": str(left)}
             )
+
+
+def _named_by(host: str) -> str:
+    """The name or address that a Host header holds; empty where it is malformed."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def is_loopback(host: str) -> bool:

@@ -33,7 +33,7 @@ _ERRORS: Mapping[LlmFault, tuple[int, str]] = MappingProxyType(
 )
 MISS_HEADER = "X-Gonogo-Miss"  # of the answer to a miss: the id of the nearest recording, or nothing
 _EXPLAINED = 256  # misses whose reasons are kept; a reason holds a diff
-_COMPARED = 1024 * 1024  # bytes of a request beyond which a comparison would keep all other requests waiting
+_COMPARED = 512 * 1024  # bytes of a request beyond which a comparison would keep all other requests waiting
 _MARK = "\ue000"  # a private character whose bytes are replaced by bytes that are not UTF-8
 
 
@@ -248,7 +248,7 @@ class Stub:
     def _miss(self, request: Request, reason: str, nearest: str | None = None) -> Answer:
         self.journal.append(Exchange(request, None, None, reason))
         said = "" if nearest is None else f"; nearest is {nearest}, and the stub's journal holds the difference"
-        told = {MISS_HEADER: quote(nearest or "", safe="/")}
+        told = {MISS_HEADER: quote(nearest or "", safe="/", errors="replace")}
         return _error(request, 404, f"gonogo has no recording for this request{said}", asked=told)
 
     def _faulty(self, request: Request, plan: FaultPlan) -> Answer:

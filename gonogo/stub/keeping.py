@@ -51,7 +51,7 @@ class BoundedJournal:
     scripted: int = 0
     misses: int = 0
     size: int = 0
-    _kept: deque[tuple[int, Exchange]] = field(default_factory=deque)
+    _kept: deque[tuple[int, Exchange]] = field(default_factory=deque, init=False)
 
     def append(self, exchange: Exchange) -> None:
         """Keep one more; the oldest ones make room."""

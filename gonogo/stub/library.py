@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gonogo.errors import DefinitionError
-from gonogo.model import Recording
+from gonogo.errors import DefinitionError, GonogoError
 from gonogo.recordings import RecordingSet, load_recordings
 
 __all__ = ["Library", "Loaded"]
@@ -15,10 +15,10 @@ __all__ = ["Library", "Loaded"]
 
 @dataclass(frozen=True)
 class Loaded:
-    """What the folders hold. ``shadowed`` are recordings, with their folder, whose request an earlier folder answers."""
+    """What the folders hold. ``shadowed``: folder -> ids of its recordings whose request an earlier folder answers."""
 
     recordings: RecordingSet
-    shadowed: tuple[tuple[Path, Recording], ...] = ()
+    shadowed: Mapping[Path, tuple[str, ...]]
 
 
 @dataclass
@@ -43,12 +43,11 @@ class Library:
                 )
             sets.append(load_recordings(folder))
         joined = RecordingSet.joined(sets)
-        shadowed = tuple(
-            (folder, one)
-            for folder, several in zip(self.folders, sets, strict=True)
-            for one in several.recordings
-            if joined.by_key[one.request.key] is not one
-        )
+        shadowed: dict[Path, tuple[str, ...]] = {}
+        for folder, several in zip(self.folders, sets, strict=True):
+            ids = tuple(one.id for one in several.recordings if joined.by_key[one.request.key] is not one)
+            if ids:
+                shadowed[folder] = ids
         _ = joined.sketches  # made here, so that the first miss keeps nobody waiting
         return Loaded(joined, shadowed)
 
@@ -56,6 +55,22 @@ class Library:
     def changed(self) -> bool:
         """Whether a file was changed, added or removed since the folders were read last."""
         return self._state() != self._seen
+
+    async def watch(self, take: Callable[[Loaded | str], None], every: float = 1.0) -> None:
+        """Read the folders anew whenever a file has changed, beside the running loop, for ever.
+
+        Args:
+            take: gets what they hold, or why it cannot be used: somebody may be at work on a file.
+            every: seconds between two looks.
+        """
+        while True:
+            await asyncio.sleep(every)
+            if await asyncio.to_thread(lambda: self.changed):
+                try:
+                    found: Loaded | str = await asyncio.to_thread(self.load)
+                except (GonogoError, OSError) as error:
+                    found = f"{error}; what was loaded before is served"
+                take(found)
 
     def _state(self) -> frozenset[tuple[str, int, int]]:
         found = []

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -54,7 +54,9 @@ class RemoteStub:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        # what ended the block is told, not that the stub cannot be reached any more
+        with suppress(TargetError) if error is not None else nullcontext():
+            self.close()
 
     def expect(
         self, *, step: str | None = None, script: Script | None = None, fault: LlmFault | FaultPlan | None = None
@@ -161,7 +163,19 @@ def served_stub(folders: Sequence[Path], *, pace: str = "fast") -> Iterator[str]
     Raises:
         TargetError: it does not start.
     """
-    command = [sys.executable, "-m", "gonogo", "stub", "serve", "--port", "0", "--pace", pace, "--stop-with-stdin"]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "gonogo",
+        "stub",
+        "serve",
+        "--port",
+        "0",
+        "--pace",
+        pace,
+        "--stop-with-stdin",
+    ]
     with subprocess.Popen(
         [*command, *(str(folder) for folder in folders)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:

@@ -9,9 +9,9 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -19,7 +19,8 @@ from types import FrameType
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from gonogo.errors import GonogoError, TargetError
+from gonogo.errors import TargetError
+from gonogo.recordings import RecordingSet
 from gonogo.stub.control import Control, State, is_loopback
 from gonogo.stub.journal import Stub
 from gonogo.stub.keeping import BoundedJournal
@@ -30,7 +31,8 @@ from gonogo.stub.server import CONNECTION, CONTROL, StubApplication
 __all__ = ["Settings", "serve"]
 
 _LARGEST_HEAD = 64 * 1024  # bytes of a request's first line and headers
-_LOOK_EVERY = 1.0  # seconds between two looks at the files
+_SHOWN = 5  # recordings that are named where several are not served
+_IDLE = 300  # seconds that a connection without a request is kept
 _LAST_REQUESTS = 10  # seconds that requests in flight have when the server stops
 
 
@@ -53,7 +55,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 11434
     pace: float | None = None
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)
     max_body: int = 8 * 1024 * 1024
     journal_bytes: int = 64 * 1024 * 1024
     stop_with_stdin: bool = False
@@ -136,10 +138,8 @@ def serve(settings: Settings, say: Callable[[str], None], complain: Callable[[st
     """
     with _listening(settings.host, settings.port) as listening:
         library = Library(settings.folders)
-        loaded = library.load()
-        _say_shadowed(loaded, complain)
         journal, state = BoundedJournal(settings.journal_bytes), State()
-        stub = Stub(loaded.recordings, journal=journal)
+        stub = Stub(_taken(library.load(), complain), journal=journal)
         lease = Lease(stub)
         control = Control(stub, journal, lease, state, settings.token).application(CONTROL)
         application = StubApplication(stub, lease, control, pace=settings.pace, max_body=settings.max_body, state=state)
@@ -152,6 +152,7 @@ def serve(settings: Settings, say: Callable[[str], None], complain: Callable[[st
             log_level="error",
             access_log=False,
             server_header=False,
+            timeout_keep_alive=_IDLE,  # a client that uses a connection again must not find it closed just then
             timeout_graceful_shutdown=_LAST_REQUESTS,
         )
         host, port = listening.getsockname()[:2]
@@ -161,50 +162,38 @@ def serve(settings: Settings, say: Callable[[str], None], complain: Callable[[st
             lambda: say(f"gonogo stub: {len(stub.loaded.recordings)} recordings on http://{shown}:{port}"),
             application.stopping.set,
         )
+
+        def take(found: Loaded | str) -> None:
+            if isinstance(found, str):
+                state.problem = found
+                complain(found)
+            else:
+                stub.exchange_recordings(_taken(found, complain))
+                state.problem = None
+                complain(f"{len(found.recordings.recordings)} recordings, loaded anew")
+
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-            runner.run(_run(server, listening, settings, stub, library, state, complain))
+            runner.run(_run(server, listening, library.watch(take), settings.stop_with_stdin))
 
 
 async def _run(
-    server: _Server,
-    listening: socket.socket,
-    settings: Settings,
-    stub: Stub,
-    library: Library,
-    state: State,
-    complain: Callable[[str], None],
+    server: _Server, listening: socket.socket, watch: Coroutine[object, object, None], stop_with_stdin: bool
 ) -> None:
-    if settings.stop_with_stdin:
+    if stop_with_stdin:
         stop = partial(asyncio.get_running_loop().call_soon_threadsafe, server.handle_exit, signal.SIGTERM, None)
         threading.Thread(target=_when_stdin_ends, args=(stop,), daemon=True).start()
-    watching = asyncio.ensure_future(_watch(stub, library, state, complain))
+    watching = asyncio.ensure_future(watch)
     try:
         await server.serve(sockets=[listening])
     finally:
         watching.cancel()
 
 
-async def _watch(stub: Stub, library: Library, state: State, complain: Callable[[str], None]) -> None:
-    """Serve what the files hold. Broken ones leave the recordings as they are: somebody is at work on them."""
-    while True:
-        await asyncio.sleep(_LOOK_EVERY)
-        if not await asyncio.to_thread(lambda: library.changed):
-            continue
-        try:
-            loaded = await asyncio.to_thread(library.load)
-        except (GonogoError, OSError) as error:
-            state.problem = f"{error}; what was loaded before is served"
-            complain(state.problem)
-        else:
-            stub.exchange_recordings(loaded.recordings)
-            state.problem = None
-            _say_shadowed(loaded, complain)
-            complain(f"{len(loaded.recordings.recordings)} recordings, loaded anew")
-
-
-def _say_shadowed(loaded: Loaded, complain: Callable[[str], None]) -> None:
-    for folder, one in loaded.shadowed:
-        complain(f"{folder}: {one.id} is not served, as an earlier folder has a recording of the same request")
+def _taken(loaded: Loaded, complain: Callable[[str], None]) -> RecordingSet:
+    for folder, ids in loaded.shadowed.items():
+        shown = ", ".join(ids[:_SHOWN]) + (", ..." if len(ids) > _SHOWN else "")
+        complain(f"{folder}: {len(ids)} not served, as an earlier folder has recordings of the same requests: {shown}")
+    return loaded.recordings
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -23,6 +23,7 @@ from gonogo.stub.faults import FaultPlan, LlmFault
 from gonogo.stub.journal import Answer, Exchange, Stub
 from gonogo.stub.lease import Lease
 from gonogo.stub.protocols import (
+    DEEPEST,
     SERVED,
     error_body,
     is_streamed,
@@ -31,14 +32,19 @@ from gonogo.stub.protocols import (
     read_request,
 )
 
-__all__ = ["CONNECTION", "CONTROL", "FAULT_HEADER", "StubApplication"]
+__all__ = ["CONNECTION", "CONTROL", "FAULT_HEADER", "KnownRequests", "StubApplication"]
 
 CONTROL = "/_gonogo"  # below it lies the control API
 CONNECTION = "gonogo.connection"  # the ASGI extension that holds the transport, which faults break
 FAULT_HEADER = "x-gonogo-fault"
+_FAULT = FAULT_HEADER.encode()
 _KNOWN_BYTES = 64 * 1024 * 1024
 _DISCARDED = 8  # times the largest body are read and thrown away, so that a client hears why
 _OVERHEAD = 1024
+
+
+class _Left(Exception):
+    """The client has left before its request was whole."""
 
 
 @dataclass(slots=True)
@@ -52,7 +58,7 @@ class _Known:
 
 
 @dataclass
-class _Requests:
+class KnownRequests:
     """Path and body -> the request that they are; bounded, the oldest make room."""
 
     most_bytes: int = _KNOWN_BYTES
@@ -60,12 +66,13 @@ class _Requests:
     known: dict[tuple[str, bytes], _Known] = field(default_factory=dict)
 
     def read(self, path: str, body: bytes) -> _Known | None:
+        """The request, or none where the call is no request to a model."""
         known = self.known.get((path, body))
         if known is None:
             request = read_request(path, body)
             if request is None:
                 return None
-            known = _Known(request, 2 * len(body) + _OVERHEAD)
+            known = _Known(request, 2 * len(body) + len(path) + _OVERHEAD)
             if known.size <= self.most_bytes:
                 self.known[path, body] = known
                 self.size += known.size
@@ -86,6 +93,7 @@ class StubApplication:
             fault delays is always as late as the fault says.
         max_body: bytes of the largest body.
         state: counts the calls that were no request to the model.
+        requests: what was asked before.
     """
 
     stub: Stub
@@ -94,7 +102,7 @@ class StubApplication:
     pace: float | None = None
     max_body: int = 8 * 1024 * 1024
     state: State = field(default_factory=State)
-    _requests: _Requests = field(default_factory=_Requests)
+    requests: KnownRequests = field(default_factory=KnownRequests)
     _models: tuple[RecordingSet | None, tuple[str, ...]] = (None, ())
 
     @cached_property
@@ -105,37 +113,38 @@ class StubApplication:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         path: str = scope["path"]
-        body = await self._body(scope, receive)
+        try:
+            body = await self._body(receive)
+        except _Left:
+            return
         if body is None:
             await self._too_large(scope, send)
         elif path.startswith(CONTROL):
             await self.control(scope, _replayed(body, receive), send)
-        elif scope["method"] == "POST" and (known := self._requests.read(path, body)) is not None:
+        elif scope["method"] == "POST" and (known := self.requests.read(path, body)) is not None:
             self.lease.lapse()
             await self._answer(known, scope, receive, send)
         else:
             await self._other(scope, send)
 
-    async def _body(self, scope: Scope, receive: Receive) -> bytes | None:
+    async def _body(self, receive: Receive) -> bytes | None:
         """The whole body, or none where it is too large."""
-        message = await receive()
-        if not message.get("more_body", False) and len(first := message.get("body", b"")) <= self.max_body:
-            return bytes(first)
         parts: list[bytes] = []
-        size = 0
-        while True:
-            part = message.get("body", b"")
-            size += len(part)
-            if size <= self.max_body:
-                parts.append(part)
-            if not message.get("more_body", False) or size > self.max_body * _DISCARDED:
-                return b"".join(parts) if size <= self.max_body else None
+        size, more = 0, True
+        while more and size <= self.max_body * _DISCARDED:
             message = await receive()
+            if message["type"] == "http.disconnect":
+                raise _Left
+            size += len(message["body"])
+            if size <= self.max_body:
+                parts.append(message["body"])
+            more = message["more_body"]
+        return b"".join(parts) if size <= self.max_body else None
 
     async def _answer(self, known: _Known, scope: Scope, receive: Receive, send: Send) -> None:
         asked: FaultPlan | None = None
         for name, value in scope["headers"]:
-            if name == b"x-gonogo-fault":
+            if name == _FAULT:
                 try:
                     asked = FaultPlan(LlmFault(value.decode("latin-1").strip()))
                 except ValueError:
@@ -145,18 +154,22 @@ class StubApplication:
         if answer.fault is not None:
             await self._break(answer, known.request, scope, receive, send)
             return
-        if answer is not known.answer:
-            known.answer, known.messages = answer, _messages(answer, known.request)
+        if answer is known.answer:
+            messages = known.messages
+        else:
+            messages = _messages(answer, known.request)
+            if asked is None and self.stub.plan is None and self.stub.script is None:
+                known.answer, known.messages = answer, messages  # faults and scripts make an answer for each request
         if answer.held or self.pace is not None:
-            await self._in_time(answer, known, receive, send)
+            await self._in_time(answer, messages, receive, send)
             return
-        for message in known.messages:
+        for message in messages:
             await send(message)
 
-    async def _in_time(self, answer: Answer, known: _Known, receive: Receive, send: Send) -> None:
+    async def _in_time(self, answer: Answer, messages: Sequence[Message], receive: Receive, send: Send) -> None:
         """Send an answer as late as its frames say, until it has ended or the client has left."""
         factor = 1.0 if answer.held or self.pace is None else self.pace
-        start, *bodies = known.messages
+        start, *bodies = messages
         offsets = [frame.offset / factor for frame in answer.frames][-len(bodies) :] or [0.0]
         gone = asyncio.ensure_future(receive())
         clock = asyncio.get_running_loop().time
@@ -213,7 +226,9 @@ class StubApplication:
         """A call that is no request to the model: which models there are, a body that is none, another path."""
         method, path = scope["method"], scope["path"]
         if method == "POST" and operation_at(path) is not None:
-            await self._refuse(scope, send, 400, "the body is no JSON object; send one in UTF-8")
+            await self._refuse(
+                scope, send, 400, f"the body is no JSON object; send one in UTF-8, of at most {DEEPEST} levels"
+            )
             return
         asked = "GET" if method == "HEAD" else method
         body = listing(asked, path, [name.decode("latin-1") for name, _ in scope["headers"]], self._named_models())

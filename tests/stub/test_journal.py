@@ -50,6 +50,67 @@ def test_a_miss_names_the_nearest_recording_and_shows_what_moved(stub: Stub) -> 
     assert "-  Find facts.\n+  Find ten facts." in exchange.miss
 
 
+def test_the_header_of_a_miss_is_one_whatever_the_id() -> None:
+    stub = Stub(RecordingSet.of([replace(RECORDING, id="facts/straße\r\nx")]))
+    assert stub.answer(MOVED).headers["X-Gonogo-Miss"] == "facts/stra%C3%9Fe%0D%0Ax"
+
+
+def test_a_miss_is_explained_once_and_kept_as_often_as_it_comes(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = []
+    nearest = RecordingSet.nearest
+
+    def counted(recordings: RecordingSet, request: Request, *, step: str | None = None) -> Recording | None:
+        looked.append(step)
+        return nearest(recordings, request, step=step)
+
+    monkeypatch.setattr(RecordingSet, "nearest", counted)
+    for _ in range(3):
+        stub.answer(MOVED)
+    stub.answer_with(step="facts")
+    stub.answer(MOVED)
+    assert looked == [None, "facts"]
+    assert [one.served for one in stub.journal] == [None] * 4
+    assert len({one.miss for one in stub.journal}) == 1
+
+
+def test_reasons_of_misses_are_not_kept_without_end(stub: Stub) -> None:
+    for number in range(600):
+        stub.answer(replace(REQUEST, body={**BODY, "prompt": f"Find {number}."}))
+    assert len(stub.journal) == 600
+    assert len(stub._explained) <= 256
+
+
+def test_a_request_of_great_size_is_not_compared(stub: Stub) -> None:
+    stub.answer(replace(REQUEST, body={**BODY, "prompt": "x\n" * 300_000}))
+    assert re.fullmatch(r"nothing so large was recorded \(\d+ bytes\), and no diff is made of it", stub.journal[0].miss)
+
+
+def test_a_body_that_is_not_formed_as_its_operation_asks_is_told_so(stub: Stub) -> None:
+    answer = stub.answer(replace(REQUEST, body={"model": "llama3.1:8b"}))
+    assert answer.status == 400
+    said = "the body is not formed as /api/generate asks"
+    assert json.loads(answer.body) == {"error": f"{said}; send the prompt where the operation has it"}
+    assert [one.miss for one in stub.journal] == [said]
+
+
+def test_another_set_answers_from_now_on_and_the_rest_stays(stub: Stub) -> None:
+    stub.expect(step="facts", fault=FaultPlan(LlmFault.SERVER_ERROR, rate=0))
+    assert stub.answer(MOVED).status == 404
+    stub.answer(REQUEST)
+    stub.exchange_recordings(RecordingSet.of([replace(RECORDING, request=MOVED, reply=Reply("Moved."))]))
+    assert stub.answer(REQUEST).status == 404
+    assert json.loads(stub.answer(MOVED).body)["response"] == "Moved."
+    assert (len(stub.journal), stub.step) == (4, "facts")
+    assert stub.plan is not None
+
+
+def test_a_fault_for_one_request_is_none_of_the_plan(stub: Stub) -> None:
+    stub.expect(fault=FaultPlan(LlmFault.SERVER_ERROR, times=1))
+    assert stub.answer(REQUEST, FaultPlan(LlmFault.RATE_LIMITED)).status == 429
+    assert [stub.answer(REQUEST).status for _ in range(2)] == [500, 200]
+    assert stub.struck == {LlmFault.RATE_LIMITED: 1, LlmFault.SERVER_ERROR: 1}
+
+
 def test_a_miss_without_any_recording_says_so() -> None:
     stub = Stub(RecordingSet.of([]))
     stub.answer(REQUEST)

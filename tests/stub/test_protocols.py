@@ -29,10 +29,19 @@ def test_a_call_to_a_model_is_told_by_its_path(operation: str, provider: str, ba
         ("http://x/api/generate", b"{"),
         ("http://x/api/generate", b"[]"),
         ("http://x/api/generate", b"\xff"),
+        ("http://x/api/generate", b'{"options": {"top_p": 1e999}}'),
+        ("http://x/api/generate", b'{"a": ' * 101 + b"{}" + b"}" * 101),
+        ("http://[/api/generate", b"{}"),
     ],
 )
 def test_any_other_call_is_none(url: str, body: bytes) -> None:
     assert read_request(url, body) is None
+
+
+def test_a_body_may_be_nested_as_deep_as_any_is() -> None:
+    found = read_request("/api/generate", b'{"a": ' * 99 + b"{}" + b"}" * 99)
+    assert found is not None
+    assert found.key
 
 
 @pytest.mark.parametrize(

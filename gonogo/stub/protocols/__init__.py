@@ -12,11 +12,12 @@ from types import MappingProxyType
 from typing import NoReturn
 from urllib.parse import urlsplit
 
-from gonogo.model import Frame, Prompt, Reply, Request
+from gonogo.model import Frame, Json, Prompt, Reply, Request
 from gonogo.stub.protocols import anthropic, ollama, openai
 from gonogo.stub.protocols.operation import Operation, Parsed, as_bytes
 
 __all__ = [
+    "DEEPEST",
     "PROVIDERS",
     "SERVED",
     "Parsed",
@@ -32,6 +33,7 @@ __all__ = [
     "reply_frames",
 ]
 
+DEEPEST = 100  # levels of a body
 _PROVIDERS = (ollama, openai, anthropic)
 _OPERATIONS: Mapping[str, Operation] = MappingProxyType(
     {path: operation for provider in _PROVIDERS for path, operation in provider.OPERATIONS.items()}
@@ -51,12 +53,33 @@ def _refuse(constant: str) -> NoReturn:
 
 def operation_at(url: str) -> str | None:
     """The operation that a URL or a path leads to, whatever stands before it (a proxy's own path); or none."""
-    path = urlsplit(url).path.rstrip("/")
+    try:
+        path = urlsplit(url).path.rstrip("/")
+    except ValueError:  # brackets that hold no address
+        return None
     return next((known for known in _OPERATIONS if path.endswith(known)), None)
 
 
+def _is_deep(data: Json) -> bool:
+    """Whether a value is nested deeper than any request is. Who reads, compares or sends it on would exceed a limit of Python."""
+    level: list[Json] = [data]
+    for _ in range(DEEPEST):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer if isinstance(outer, list) else ())
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
+
 def read_request(url: str, body: bytes) -> Request | None:
-    """The request to a model that a call is, or none: another path, or a body that is no JSON object."""
+    """The request to a model that a call is, or none: another path, or a body that is no JSON object.
+
+    One that is nested deeper than ``DEEPEST`` is none either.
+    """
     operation = operation_at(url)
     if operation is None:
         return None
@@ -64,12 +87,12 @@ def read_request(url: str, body: bytes) -> Request | None:
         data = json.loads(body.decode("utf-8"), parse_constant=_refuse)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(data, dict):
+    if not isinstance(data, dict) or _is_deep(data):
         return None
     request = Request(_OPERATIONS[operation].provider, operation, data)
     try:
         _ = request.key  # kept from here on
-    except (ValueError, RecursionError):  # a number such as 1e999, which Python reads as infinite
+    except ValueError:  # a number such as 1e999, which Python reads as infinite
         return None
     return request
 

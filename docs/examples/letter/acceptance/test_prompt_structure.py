@@ -16,4 +16,4 @@ def test_each_section_stands_once_in_order_and_is_not_empty(step, cases, candida
     for case in cases[:1]:
         with evidence.about(case):
             for section, body in grammar.parse(candidate.received(case).text).as_mapping().items():
-                evidence.attach(f"{case.path}: {section}", "text", body)
+                evidence.attach(f"{case.path}: {section} (source: {candidate.source})", "text", body)

@@ -4,4 +4,5 @@ from __future__ import annotations
 
 from gonogo.cli import main
 
-main(prog_name="gonogo")
+if __name__ == "__main__":
+    main(prog_name="gonogo")

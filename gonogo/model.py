@@ -203,13 +203,18 @@ class Request:
     @cached_property
     def key(self) -> str:
         """SHA-256 over the canonical JSON of the whole request; what a recording is found by."""
-        whole: Json = {"provider": self.provider, "operation": self.operation, "body": dict(self.body)}
-        return hashlib.sha256(canonical(whole)).hexdigest()
+        return self._hashed[0]
 
     @cached_property
     def size(self) -> int:
-        """Length of the canonical JSON of the body, in bytes."""
-        return len(canonical(dict(self.body)))
+        """Length of the canonical JSON of the whole request, in bytes."""
+        return self._hashed[1]
+
+    @cached_property
+    def _hashed(self) -> tuple[str, int]:
+        whole: Json = {"provider": self.provider, "operation": self.operation, "body": dict(self.body)}
+        content = canonical(whole)
+        return hashlib.sha256(content).hexdigest(), len(content)
 
 
 @dataclass(frozen=True, slots=True)

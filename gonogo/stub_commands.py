@@ -10,7 +10,6 @@ from pathlib import Path
 import click
 
 from gonogo.project import find_project
-from gonogo.stub.running import Settings, serve
 
 __all__ = ["stub"]
 
@@ -103,6 +102,8 @@ def serve_command(
     FOLDER is the folder of a release's recordings; the candidate's of the project in the current folder unless given. Of
     the same request in two folders the first one's recording answers. SIGTERM and SIGINT end the server.
     """
+    from gonogo.stub.running import Settings, serve  # a whole server: loaded by this command alone
+
     settings = Settings(
         folders=tuple(folders) or _of_the_project(),
         host=host,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import os
 import signal
 import socket
@@ -140,6 +141,7 @@ def serve(settings: Settings, say: Callable[[str], None], complain: Callable[[st
         library = Library(settings.folders)
         journal, state = BoundedJournal(settings.journal_bytes), State()
         stub = Stub(_taken(library.load(), complain), journal=journal)
+        gc.freeze()  # recordings stay: looking through all of them for garbage would delay requests
         lease = Lease(stub)
         control = Control(stub, journal, lease, state, settings.token).application(CONTROL)
         application = StubApplication(stub, lease, control, pace=settings.pace, max_body=settings.max_body, state=state)

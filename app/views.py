@@ -46,8 +46,9 @@ def name_the_request() -> None:
 
 
 @blueprint.after_app_request
-def return_the_request_id(response: Response) -> Response:
+def return_request_id_and_release(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
+    response.headers["X-Release"] = llm_processor.RELEASE
     return response
 
 

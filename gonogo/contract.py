@@ -101,6 +101,7 @@ class Contract:
         token_env: the environment variable that holds the token; empty: no authentication.
         token_header, token_form: the header that carries it, and how.
         ca: file of the authorities that a certificate is checked against, instead of the usual ones; empty: the usual ones.
+        version_header: the header of every answer that tells which release gave it; empty: ``version`` is asked again and again.
         stub_token_env: the environment variable that holds the token of the stub's control API; empty: it asks for none.
     """
 
@@ -117,6 +118,7 @@ class Contract:
     token_form: str = "Bearer {token}"
     ca: str = ""
     stub_token_env: str = ""
+    version_header: str = ""
 
     def call(self, name: str) -> Call:
         """The call of this name.
@@ -184,7 +186,7 @@ def read_contract(section: Section) -> Contract:
     Raises:
         DefinitionError: something is missing or none of the known words.
     """
-    section.asked.update((*CALLS, "ca", "token_env", "stub_token_env"))
+    section.asked.update((*CALLS, "ca", "token_env", "stub_token_env", "version_header"))
     bodies = section.mapping("bodies", default={})
     calls = {name: _call(section, name, bodies) for name in CALLS if section.has(name)}
     for name in bodies:
@@ -210,6 +212,7 @@ def read_contract(section: Section) -> Contract:
         token_env=section.text("token_env") if section.has("token_env") else "",
         token_header=section.text("token_header", default="Authorization"),
         token_form=section.text("token_form", default="Bearer {token}"),
+        version_header=section.text("version_header") if section.has("version_header") else "",
         stub_token_env=section.text("stub_token_env") if section.has("stub_token_env") else "",
         ca=section.text("ca", example="certificates/ca.pem") if section.has("ca") else "",
     )

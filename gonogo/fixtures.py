@@ -5,6 +5,8 @@ What is the same for every item lives as long as the session: Allure writes a fi
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import pytest
 
 from gonogo.collector import Collector
@@ -15,6 +17,7 @@ from gonogo.gathering import ClaimEvidence
 from gonogo.grammar import Grammar
 from gonogo.latency import Stopwatch, lanes_of
 from gonogo.model import Case, Step
+from gonogo.stub import FaultPlan
 from gonogo.targets.client import ReleaseWorker
 from gonogo.workbench import Definitions, Llm, Target, Workbench
 
@@ -101,6 +104,17 @@ def criterion(request: pytest.FixtureRequest, definitions: Definitions) -> Crite
 def evidence(pytestconfig: pytest.Config) -> ClaimEvidence:
     """Where findings and samples of this item's claim go."""
     return pytestconfig.stash[COLLECTOR].current
+
+
+@pytest.fixture
+def plan_faults(candidate: Target) -> Iterator[Callable[[FaultPlan], None]]:
+    """Plan faults of the model for all runs of this one test: ``plan_faults(FaultPlan(LlmFault.SERVER_ERROR, rate=0.2))``."""
+
+    def plan(planned: FaultPlan) -> None:
+        candidate.planned = planned
+
+    yield plan
+    candidate.planned = None
 
 
 @pytest.fixture

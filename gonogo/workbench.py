@@ -159,6 +159,7 @@ class Target:
         self._stack = stack
         self._scratch = scratch
         self._contract = contract
+        self.planned: FaultPlan | None = None  # faults of the model in every run, until it is none again
         self.lost: TargetError | None = None  # why a live service is no longer what was judged before
         self._built: dict[tuple[str, bytes], Built | ProductError] = {}
         self._received: dict[tuple[str, bytes], Built] = {}
@@ -345,9 +346,13 @@ class Target:
         constructor: ConstructorFault | None = None,
         watched: bool = True,
     ) -> Ran:
-        """Run a case end to end; see ``ReleaseWorker.run``."""
+        """Run a case end to end; see ``ReleaseWorker.run``. Where faults are planned, and no other is asked for, they strike."""
+        planned = self.planned if fault is None else None
         with self._asked():
-            return self.worker.run(case, script=script, fault=fault, constructor=constructor, watched=watched)
+            ran = self.worker.run(case, script=script, fault=fault or planned, constructor=constructor, watched=watched)
+        if planned is not None:
+            self.planned = planned.after(len(ran.exchanges))
+        return ran
 
     @contextmanager
     def redefined(self, step: Step) -> Iterator[None]:

@@ -45,15 +45,15 @@ class NotDeployed(Exception):
 
 
 @contextmanager
-def deployed(root: Path, recordings: Path, *, settings: Mapping[str, str] | None = None) -> Iterator[Deployment]:
-    """The application in ``root`` under gunicorn, over a database of its own.
+def deployed(root: Path, stub: str, *, settings: Mapping[str, str] | None = None) -> Iterator[Deployment]:
+    """The application in ``root`` under gunicorn, over a database of its own, with this stub for its model.
 
     Its model's time limit is a second and it does not wait between attempts, so that faults take no longer than they must.
 
     Raises:
         NotDeployed: it does not come up.
     """
-    with tempfile.TemporaryDirectory(prefix="gonogo-live-") as folder, served_stub([recordings]) as stub:
+    with tempfile.TemporaryDirectory(prefix="gonogo-live-") as folder:
         environ = {
             **os.environ,
             **ENVIRONMENT,  # what must not be told to anybody
@@ -133,7 +133,10 @@ def main(arguments: Sequence[str]) -> int:
     """Deploy, judge, stop; the status of pytest."""
     root = Path.cwd()
     try:
-        with deployed(root, root / "fixtures" / "recordings" / "2.0.0") as live:
+        with (
+            served_stub([root / "fixtures" / "recordings" / "2.0.0"]) as stub,
+            deployed(root, stub) as live,
+        ):
             live_arguments = ["--gonogo-phase=post", f"--gonogo-target={live.url}", f"--gonogo-stub={live.stub}"]
             suites = [] if any(one.startswith("acceptance") for one in arguments) else ["acceptance/"]
             command = [sys.executable, "-m", "pytest", *suites, *live_arguments, *arguments]

@@ -6,7 +6,7 @@ import enum
 import math
 import random
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from gonogo.errors import DefinitionError
@@ -60,6 +60,7 @@ class FaultPlan:
         rate: the share of requests that it happens to, from 0 to 1.
         seed: chooses them.
         times: after so many strikes there are no more; none: it never ends.
+        begin: the number of the first request, where a plan goes on over several sequences.
         delay: seconds before the first token (SLOW_FIRST), or before all of them together (SLOW_TOKENS, evenly).
         hang: seconds after which a connection that got no answer (TIMEOUT) is closed, on the wire.
         retry_after: seconds that RATE_LIMITED and UNAVAILABLE ask for.
@@ -72,6 +73,7 @@ class FaultPlan:
     delay: float = 0.05
     hang: float = 600.0
     retry_after: int = 0
+    begin: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what is no plan.
@@ -81,14 +83,20 @@ class FaultPlan:
         """
         if not 0 <= self.rate <= 1:
             raise DefinitionError(f"fault plan: rate = {self.rate!r} is not a share; write 0 to 1")
-        for name in ("delay", "hang", "retry_after", "times"):
+        for name in ("begin", "delay", "hang", "retry_after", "times"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value >= 0):
                 raise DefinitionError(f"fault plan: {name} = {value!r} is too small; write 0 or more")
 
     def strikes(self, number: int) -> bool:
         """Whether it strikes the request of this number, counted from 0 since the plan was made; ``times`` aside."""
-        return self.rate >= 1 or random.Random(f"{self.seed} {number}").random() < self.rate
+        return self.rate >= 1 or random.Random(f"{self.seed} {self.begin + number}").random() < self.rate
+
+    def after(self, requests: int) -> FaultPlan:
+        """The plan for what follows after so many requests."""
+        struck = sum(self.strikes(number) for number in range(requests))
+        times = None if self.times is None else max(0, self.times - struck)
+        return replace(self, begin=self.begin + requests, times=times)
 
     def as_json(self) -> dict[str, Json]:
         """Plain data, for the wire."""

@@ -112,8 +112,8 @@ class SocketTransport:
             raise NoAnswer(f"no answer within {self._timeout:g} s", late=True) from error
         except requests.RequestException as error:
             raise NoAnswer(_cause(error), late=False) from error
-        content_ = answer.content
-        return Answer(answer.status_code, content_.replace(self._token, b"[token]") if self._token else content_)
+        told = answer.content.replace(self._token, b"[token]") if self._token else answer.content
+        return Answer(answer.status_code, told, {name.lower(): value for name, value in answer.headers.items()})
 
     def close(self) -> None:
         """Close the connections."""
@@ -162,6 +162,7 @@ class LiveApplication(HttpApplication):
                 "say in [target] how inputs are previewed that no post holds: preview_inputs"
             )
         self.abilities = frozenset(self._offered())
+        self._release: str | None = None
         self._release = self._told()
         self._remove_abandoned()
 
@@ -194,6 +195,9 @@ class LiveApplication(HttpApplication):
                 ) from lost
             raise RuntimeError(f"{method} {path}: the service broke the connection: {lost}") from lost
         self._answered = True
+        header = self.contract.version_header.lower()
+        if header in answer.headers and self._release is not None:
+            self._compare(answer.headers[header])
         return answer
 
     def _look_whether_gone(self, asked: str, lost: NoAnswer) -> None:
@@ -218,7 +222,10 @@ class LiveApplication(HttpApplication):
         Raises:
             ReleaseChanged: it is another one; from here on every request raises this.
         """
-        told = self._told()
+        if not self.contract.version_header:  # every answer tells
+            self._compare(self._told())
+
+    def _compare(self, told: str | None) -> None:
         if told != self._release:
             self._over = ReleaseChanged(
                 f"{self._socket.url} answered as release {told} at {_now()}, and as release {self._release} before"
@@ -229,13 +236,18 @@ class LiveApplication(HttpApplication):
         """The prompt that the preview shows; where nothing may be written, of inputs that no post holds."""
         self._check_release()
         if self._read_only:
-            return self._built(self.ask("preview_inputs", self.contract.named(case.inputs), step=case.step))
-        return super().construct(case)
+            built = self._built(self.ask("preview_inputs", self.contract.named(case.inputs), step=case.step))
+        else:
+            built = super().construct(case)
+        self._check_release()
+        return built
 
     def run(self, case: Case, *, watched: bool) -> Run:
         """Run the step on a post of its own."""
         self._check_release()
-        return super().run(case, watched=watched)
+        ran = super().run(case, watched=watched)
+        self._check_release()  # or what was found might be another release's
+        return ran
 
     def title(self, case: Case) -> str:
         """The title says whose post it is."""
@@ -383,7 +395,7 @@ class LiveApplication(HttpApplication):
             for post in list(self._posts.values()):
                 self._delete(post)
             if self.contract.calls.keys() >= {"list", "delete"} and not self._read_only:
-                self._over = None  # whatever release it is by now, these posts are ours
+                self._over = self._release = None  # whatever release it is by now, these posts are ours
                 for post, _ in list(self._listed(self._title)):
                     self._delete(post)
         except (RuntimeError, GonogoError, ValueError):

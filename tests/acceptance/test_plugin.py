@@ -216,6 +216,29 @@ def test_a_phase_that_does_not_exist_is_refused(project: Path, judge: Judge) -> 
     assert "gonogo_phase = 'nightyl' is not a phase (did you mean 'nightly'?); write one of" in answer.output
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--gonogo-phase=post"], "the phase post judges a live service; say where it is: --gonogo-target=http"),
+        (["--gonogo-target=http://127.0.0.1:1"], "which the phase pre does not ask; add --gonogo-phase=post"),
+        (["--gonogo-phase=nightly", "--gonogo-stub=http://127.0.0.1:1"], "which the phase nightly does not ask"),
+        (["--gonogo-read-only"], "which the phase pre does not ask"),
+        (["--gonogo-phase=post", "--gonogo-target=127.0.0.1:8000"], "a section [target] in criteria.toml"),
+    ],
+)
+def test_a_live_service_and_its_phase_go_together(judge: Judge, arguments: list[str], said: str) -> None:
+    answer = judge("acceptance", *arguments)
+    assert (answer.status, answer.folder) == (4, None), answer.output
+    assert said in answer.output
+
+
+def test_a_target_in_the_ini_file_waits_for_the_phase_post(project: Path, judge: Judge) -> None:
+    ini = (project / "pytest.ini").read_text(encoding="utf-8")
+    write(project, "pytest.ini", f"{ini}\ngonogo_target = http://127.0.0.1:1\ngonogo_read_only = true\n")
+    assert judge().status == 0
+    assert judge("acceptance", "--gonogo-phase=post").status == 4, "its criteria say nothing of [target]"
+
+
 def test_a_project_without_wiring_is_told_what_to_write(project: Path, judge: Judge) -> None:
     write(project, "conftest.py", "")
     answer = judge()

@@ -214,6 +214,19 @@ def test_a_plan_strikes_its_share_of_the_requests_and_the_same_ones_each_time(st
     assert not any(struck(replace(plan, rate=0.0)))
 
 
+def test_a_plan_goes_on_over_several_sequences(stub: Stub) -> None:
+    plan = FaultPlan(LlmFault.SERVER_ERROR, rate=0.3, seed=5, times=4)
+
+    def struck(planned: FaultPlan, requests: int) -> list[bool]:
+        stub.expect(fault=planned)
+        return [stub.answer(REQUEST).status == 500 for _ in range(requests)]
+
+    whole = struck(plan, 30)
+    in_parts = struck(plan, 7) + struck(plan.after(7), 13) + struck(plan.after(7).after(13), 10)
+    assert in_parts == whole
+    assert sum(whole) == 4
+
+
 def test_a_plan_goes_over_the_wire() -> None:
     plan = FaultPlan(LlmFault.RATE_LIMITED, rate=0.5, seed=1, times=2, retry_after=3)
     assert FaultPlan.from_json(json.loads(json.dumps(plan.as_json()))) == plan

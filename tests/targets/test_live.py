@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -62,6 +63,7 @@ class Blog:
     edges: tuple[str, ...] = ("0.0005", "0.001", "+Inf")
     counts: bool = True
     echo: str = ""
+    header: str = "2.0.0"
 
     def answer(self, method: str, path: str, body: Any) -> tuple[int, Json]:
         path, _, query = path.partition("?")
@@ -126,6 +128,7 @@ def serving(blog: Blog) -> Iterator[str]:
                 content = b"" if told is None else json.dumps(told).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))
+            self.send_header("X-Release", blog.header)
             self.end_headers()
             self.wfile.write(content)
 
@@ -261,6 +264,18 @@ def test_a_service_that_changes_its_release_is_told_with_the_moment(blog: Blog, 
     blog.version = "2.0.0"
     with pytest.raises(ReleaseChanged):
         application.run(CASE, watched=False)
+    application.close()
+    assert blog.posts == {}
+
+
+def test_a_header_tells_with_every_answer_which_release_gave_it(blog: Blog, url: str) -> None:
+    application = live(url, replace(CONTRACT, version_header="X-Release"))
+    blog.asked.clear()
+    application.construct(CASE)
+    assert "GET /version" not in blog.asked
+    blog.header = "1.9.0"
+    with pytest.raises(ReleaseChanged, match=re.escape("answered as release 1.9.0")):
+        application.construct(CASE)
     application.close()
     assert blog.posts == {}
 

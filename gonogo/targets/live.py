@@ -411,7 +411,7 @@ def _now() -> str:
 def _started(pid: int) -> int | None:
     """When a process began, in ticks since the machine did: with its id a name that no other process gets. None: no such one.
 
-    Source: field 22 of /proc/PID/stat (Linux, proc(5)); 0 where the system has no such file.
+    Source: fields 3 and 22 of /proc/PID/stat (Linux, proc(5)); 0 where the system has no such file.
     """
     if not Path("/proc/self/stat").exists():
         return 0
@@ -419,7 +419,7 @@ def _started(pid: int) -> int | None:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
-    return int(fields[19])
+    return None if fields[0] in "ZX" else int(fields[19])  # one that has ended and that nobody has asked after
 
 
 def _is_abandoned(title: str) -> bool:

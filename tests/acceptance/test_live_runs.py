@@ -145,8 +145,9 @@ def test_a_service_that_is_not_there_is_no_go_for_environment(copy: Copy, stub: 
     options = ("--gonogo-phase=post", f"--gonogo-target=http://127.0.0.1:{port}", f"--gonogo-stub={stub}")
     answer = run_pytest(copy.root, "acceptance/", *options, *QUIETLY, "-p", "no:allure_pytest")
     assert answer.status == 1, answer.output
-    assert answer.verdicts.pop("environment") == "NO-GO"
-    assert set(answer.verdicts.values()) == {"INCONCLUSIVE"}
+    verdicts = answer.verdicts
+    assert verdicts.pop("environment") == "NO-GO"
+    assert set(verdicts.values()) == {"INCONCLUSIVE"}
     assert f"http://127.0.0.1:{port} does not answer, at 20" in answer.reasons("environment")
 
 

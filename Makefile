@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Times are measured here: two targets at once would disturb each other, whatever -j says.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help acceptance acceptance-live test coverage lint bench pins clean python environment-app environment-test environment-bench
+.PHONY: help acceptance acceptance-live test exhaustive coverage lint bench pins clean python environment-app environment-test environment-bench
 
 help:
 	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
@@ -48,13 +48,17 @@ test: environment-test
 	@failed=; \
 	$(BIN)/ruff check || failed="$$failed ruff"; \
 	$(BIN)/mypy || failed="$$failed mypy"; \
-	$(BIN)/pytest tests -n 2 --dist worksteal --hypothesis-seed=0 $(ARGS) || failed="$$failed pytest"; \
+	$(BIN)/pytest tests -m "not exhaustive" -n 2 --dist worksteal --hypothesis-seed=0 $(ARGS) || failed="$$failed pytest"; \
 	[ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
+
+# the tests that take minutes for themselves
+exhaustive: environment-test
+	@$(BIN)/pytest tests -m exhaustive -q -n 2 --dist worksteal $(ARGS)
 
 # line by line, in every process that the tests start; takes half as long again
 coverage: environment-test
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest tests -q -n 2 --dist worksteal --hypothesis-seed=0 $(ARGS)
+	@$(BIN)/coverage run -m pytest tests -m "not exhaustive" -q -n 2 --dist worksteal --hypothesis-seed=0 $(ARGS)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 

@@ -46,17 +46,12 @@ class Answer:
         return "\n".join(reason for claim in claims for reason in claim["reasons"])
 
 
-def run_pytest(
-    folder: Path,
-    *arguments: str,
-    environment: Mapping[str, str] | None = None,
-    program: Sequence[str] = ("-m", "pytest"),
-) -> Answer:
+def run_pytest(folder: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> Answer:
     """Run pytest in a folder, in a process of its own, without what this process or its user has set for pytest."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "PYTHONDONTWRITE"))}
     # plugins of other packages that take seconds to import, and that no run of gonogo has a use for
     unused = ("cacheprovider", "hypothesispytest", "langsmith_plugin", "pytest_postgresql")
-    command = [sys.executable, *program, *(word for name in unused for word in ("-p", f"no:{name}")), *arguments]
+    command = [sys.executable, "-m", "pytest", *(word for name in unused for word in ("-p", f"no:{name}")), *arguments]
     before = _runs(folder)
     done = subprocess.run(
         command,
@@ -148,18 +143,7 @@ class Copy:
         path.write_text("[[criterion]]\n".join([first, *kept]), encoding="utf-8")
         (self.root / "acceptance" / f"test_{criterion.replace('-', '_')}.py").unlink()
 
-    def judge(self, *criteria: str) -> Answer:
+    def judge(self, *criteria: str, options: Sequence[str] = ()) -> Answer:
         """Run the suites of these criteria."""
-        return run_pytest(self.root, *_suites(criteria), *_QUICKLY)
-
-    def judge_live(self, *criteria: str) -> Answer:
-        """Deploy the application of the copy, and run the suites of these criteria against it."""
-        script = str(ROOT / "scripts" / "acceptance_live.py")
-        return run_pytest(self.root, *_suites(criteria), *_QUICKLY, program=[script])
-
-
-_QUICKLY = ("-q", "-p", "no:randomly", "-p", "no:allure_pytest")
-
-
-def _suites(criteria: Iterable[str]) -> list[str]:
-    return [f"acceptance/test_{criterion.replace('-', '_')}.py" for criterion in criteria]
+        suites = [f"acceptance/test_{criterion.replace('-', '_')}.py" for criterion in criteria]
+        return run_pytest(self.root, *suites, "-q", "-p", "no:randomly", "-p", "no:allure_pytest", *options)

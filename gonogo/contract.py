@@ -140,19 +140,20 @@ class Contract:
         known = dict(told) if isinstance(told, dict) else {} if told is None else {"message": told}
         return known | {name: found_at(path, answer) for name, path in self.errors.items()}
 
-    def prompt(self, answer: Json) -> Prompt:
-        """The prompt that a preview shows: a text, or messages with ``role`` and ``content``.
+    def prompt(self, answer: Json, name: str = "prompt") -> Prompt:
+        """The prompt that a preview shows, or a record (``record_prompt``): a text, or messages with ``role`` and ``content``.
 
         Raises:
             ValueError: there is none.
         """
-        shown = self.find("prompt", answer)
+        shown = self.find(name, answer)
         if isinstance(shown, str):
             return Prompt.of(shown)
         messages = [one for one in shown if isinstance(one, dict)] if isinstance(shown, list) else []
         if messages and all("content" in one for one in messages):
             return Prompt(tuple(Message(str(one.get("role", "user")), str(one["content"])) for one in messages))
-        raise ValueError(f"there is no prompt at {self.answers['prompt']!r} of the preview, but {shown!r:.80}")
+        what = "preview" if name == "prompt" else "record"
+        raise ValueError(f"there is no prompt at {self.answers[name]!r} of the {what}, but {shown!r:.80}")
 
     def named(self, inputs: Mapping[str, str]) -> dict[str, str]:
         """Inputs by the names that the application has for them."""

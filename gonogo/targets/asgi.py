@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import suppress
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -60,8 +61,10 @@ class AsgiTransport:
         if self._loop is None or self._ended.done():
             raise RuntimeError("the application has ended; nothing can be asked any more")
         asked = asyncio.run_coroutine_threadsafe(self._ask(method, path, body), self._loop)
-        wait({asked, self._ended}, return_when=FIRST_COMPLETED)
-        if not asked.done():
+        either: set[Future[Any]] = {asked, self._ended}
+        wait(either, return_when=FIRST_COMPLETED)
+        if not asked.done() or asked.cancelled():
+            self._thread.join()  # what is asked from now on shall find it ended
             raise RuntimeError(f"{method} {path}: the application ended its event loop, as sys.exit() does")
         return asked.result()
 
@@ -73,7 +76,8 @@ class AsgiTransport:
 
     def _run(self) -> None:
         try:
-            asyncio.run(self._live())
+            with suppress(SystemExit):  # of the application; who waits for it is told below
+                asyncio.run(self._live())
         finally:
             if not self._up.done():
                 self._up.set_exception(RuntimeError("the application ended its event loop while it started"))
@@ -98,16 +102,15 @@ class AsgiTransport:
                 started.set_result(str(message.get("message") or "it does not say why") if failed else None)
 
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self._state}
-        alive = asyncio.ensure_future(self._application(scope, receive, send))
-        await asyncio.wait({alive, started}, return_when=asyncio.FIRST_COMPLETED)
+        alive = _begun(self._application(scope, receive, send))
+        either: set[asyncio.Future[Any]] = {alive, started}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if started.done() and (problem := started.result()) is not None:
             self._up.set_exception(RuntimeError(f"the application does not start: {problem}"))
         else:
             self._up.set_result(None)
             await self._stopping.wait()
         await asyncio.wait({alive}, timeout=_SHUTDOWN)
-        if alive.done():
-            alive.exception()  # nobody is left to tell
 
     async def _ask(self, method: str, path: str, body: Json) -> Answer:
         url = urlsplit(path)
@@ -149,9 +152,21 @@ class AsgiTransport:
                 if not message.get("more_body", False):
                     answered.set()
 
-        running = asyncio.ensure_future(self._application(scope, receive, send))
+        running = _begun(self._application(scope, receive, send))
         await asyncio.wait({running})  # what it does after its answer, too: a suite looks at what is stored
         error = running.exception()
         if answered.is_set():  # as its client sees it; what is raised afterwards stands in a server's log
             return Answer(status, b"".join(parts))
         raise error or RuntimeError(f"{method} {path}: the application ended without an answer")
+
+
+def _begun(application: Awaitable[None]) -> asyncio.Future[None]:
+    """A running application whose exception asyncio does not complain of where nobody asks for it."""
+
+    def asked_for(ended: asyncio.Future[None]) -> None:
+        if not ended.cancelled():
+            ended.exception()
+
+    begun = asyncio.ensure_future(application)
+    begun.add_done_callback(asked_for)
+    return begun

@@ -179,7 +179,7 @@ class LiveApplication(HttpApplication):
         Raises:
             ServiceGone: it answers nothing any more; from here on every request raises this.
             ReleaseChanged: it was found to be another release before.
-            TargetError: it answers, but not to this request in time.
+            TargetError: it answers, but not to this request in time; or its first answer is that the token is not right.
             RuntimeError: it broke the connection of this request, and answers others.
         """
         if self._over is not None:
@@ -194,6 +194,11 @@ class LiveApplication(HttpApplication):
                     "model: raise timeout in [target], or lower the service's own"
                 ) from lost
             raise RuntimeError(f"{method} {path}: the service broke the connection: {lost}") from lost
+        if answer.status == 401 and not self._answered:
+            raise TargetError(
+                f"{self._socket.url} does not let the suite in ({method} {path} answered 401); put a token that it takes into "
+                f"{self.contract.token_env or 'an environment variable, and name that as token_env in [target]'}"
+            )
         self._answered = True
         header = self.contract.version_header.lower()
         if header in answer.headers and self._release is not None:

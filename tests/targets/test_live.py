@@ -243,6 +243,26 @@ def test_a_service_that_is_not_there_is_told_with_its_address() -> None:
         live(f"http://127.0.0.1:{port}")
 
 
+def test_a_token_that_is_not_taken_is_told_without_the_token(
+    blog: Blog, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BLOG_TOKEN", "not-the-right-one")
+    usual = blog.answer
+    blog.answer = lambda method, path, body: (401, {})  # type: ignore[method-assign]  # of a service that refuses it
+    with pytest.raises(TargetError, match=r"answered 401\); put a token that it takes into BLOG_TOKEN") as told:
+        live(url, replace(CONTRACT, token_env="BLOG_TOKEN"))
+    assert "not-the-right-one" not in str(told.value)
+    with pytest.raises(TargetError, match="name that as token_env in"):
+        live(url)
+
+    blog.answer = usual  # type: ignore[method-assign]
+    application = live(url, replace(CONTRACT, token_env="BLOG_TOKEN"))
+    blog.answer = lambda method, path, body: (401, {})  # type: ignore[method-assign]
+    with pytest.raises(RuntimeError, match="answered 401"):
+        application.construct(CASE)
+    application.close()
+
+
 def test_once_a_service_has_stopped_answering_it_is_not_asked_again(blog: Blog) -> None:
     with serving(blog) as url:
         application = live(url)

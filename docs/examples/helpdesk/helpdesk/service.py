@@ -99,7 +99,13 @@ class Desk:
         """Ask the model, and store what it says only where it is whole and of the right form."""
         ticket = self.ticket(key)
         messages = self.prompt(step, ticket["form"])
-        made = {"id": secrets.token_hex(8), "ticket": key, "sent": messages, "state": "failed", "answer": None}
+        made: dict[str, Any] = {
+            "id": secrets.token_hex(8),
+            "ticket": key,
+            "sent": messages,
+            "state": "failed",
+            "answer": None,
+        }
         self.drafts[made["id"]] = made
         try:
             made["answer"], tries = await self.model.ask(MODEL, messages)
@@ -108,7 +114,9 @@ class Desk:
             made |= {"problem": problem.kind, "answer": problem.answer}
             status = 504 if problem.kind == "model-late" else 502
             known = {"stage": step, "engine": MODEL, "tries": problem.tries, "because": problem.because}
-            raise Problem(status, problem.kind, "the model could not draft this", **known, draft=made["id"]) from problem
+            raise Problem(
+                status, problem.kind, "the model could not draft this", **known, draft=made["id"]
+            ) from problem
         else:
             made["state"] = "done"
             ticket["form"][DRAFTS[step].stored_as] = value
@@ -123,7 +131,9 @@ def _read(answer: str, draft: Draft, tries: int) -> Any:
     try:
         draft.form.model_validate_json(answer)
     except ValidationError as error:
-        raise ModelProblem("model-off-form", "its answer does not have the form that was asked for", tries, answer) from error
+        raise ModelProblem(
+            "model-off-form", "its answer does not have the form that was asked for", tries, answer
+        ) from error
     return json.loads(answer)
 
 

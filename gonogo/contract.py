@@ -215,12 +215,17 @@ def read_contract(section: Section) -> Contract:
         token_form=section.text("token_form", default="Bearer {token}"),
         version_header=section.text("version_header") if section.has("version_header") else "",
         stub_token_env=section.text("stub_token_env") if section.has("stub_token_env") else "",
-        ca=section.text("ca", example="certificates/ca.pem") if section.has("ca") else "",
+        ca=_beside(section, "ca", example="certificates/ca.pem") if section.has("ca") else "",
     )
     if "{token}" not in contract.token_form:
         section.fail("token_form", f"{contract.token_form!r} has no {{token}}; write for example 'Bearer {{token}}'")
     section.finish()
     return contract
+
+
+def _beside(section: Section, key: str, *, example: str) -> str:
+    """A path that counts from the folder of the file, whatever folder it is used in."""
+    return str((section.document.path.parent / section.text(key, example=example)).resolve())
 
 
 def _call(section: Section, name: str, bodies: Mapping[str, Json]) -> Call:

@@ -67,6 +67,10 @@ class SocketTransport:
         self._session = requests.Session()
         self._session.trust_env = False  # the options say where the service is; no proxy or password from elsewhere
         if contract.ca:
+            if not Path(contract.ca).is_file():
+                raise TargetError(
+                    f"[target] ca: {contract.ca} is no file; write where the authorities' certificates are"
+                )
             self._session.verify = contract.ca
         self._token = b""
         if contract.token_env:
@@ -206,7 +210,12 @@ class LiveApplication(HttpApplication):
         return answer
 
     def _look_whether_gone(self, asked: str, lost: NoAnswer) -> None:
-        probe = self.contract.health[0] if self.contract.health else self.contract.calls["version"].path
+        known = [
+            *self.contract.health,
+            *(one.path for name, one in self.contract.calls.items() if name == "version"),
+            "/",
+        ]
+        probe = known[0]  # any answer will do, one of no such path as well
         try:
             self._socket("GET", probe)
         except NoAnswer as still:

@@ -243,6 +243,11 @@ def test_a_service_that_is_not_there_is_told_with_its_address() -> None:
         live(f"http://127.0.0.1:{port}")
 
 
+def test_authorities_that_are_not_there_are_named(tmp_path: Path) -> None:
+    with pytest.raises(TargetError, match=r"ca: .*/none.pem is no file"):
+        live("https://127.0.0.1:1", replace(CONTRACT, ca=str(tmp_path / "none.pem")))
+
+
 def test_a_token_that_is_not_taken_is_told_without_the_token(
     blog: Blog, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,6 +266,18 @@ def test_a_token_that_is_not_taken_is_told_without_the_token(
     with pytest.raises(RuntimeError, match="answered 401"):
         application.construct(CASE)
     application.close()
+
+
+def test_a_service_without_health_and_version_is_found_gone_all_the_same(blog: Blog) -> None:
+    calls = {name: call for name, call in CONTRACT.calls.items() if name != "version"}
+    with serving(blog) as url:
+        application = live(url, replace(CONTRACT, calls=calls, health=()))
+        blog.breaks = "/run"
+        with pytest.raises(RuntimeError, match="the service broke the connection"):
+            application.run(CASE, watched=False)
+        application._socket.close()
+    with pytest.raises(ServiceGone, match=r"stopped answering at .*; /: "):
+        application.construct(CASE)
 
 
 def test_once_a_service_has_stopped_answering_it_is_not_asked_again(blog: Blog) -> None:

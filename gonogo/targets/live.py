@@ -297,7 +297,7 @@ class LiveApplication(HttpApplication):
         state["title"] = digest(self.contract.find("title", shown))
         others = [self._younger[json.dumps(post)]]
         if "list" in self.contract.calls:
-            others += [oldest for oldest, _ in islice(self._listed(""), 1)]
+            others += [oldest for oldest, _ in islice(self._listed(""), 1) if oldest != post]
         state["fields of other posts"] = digest([dict(self.fields(one)) for one in others])
         return state
 

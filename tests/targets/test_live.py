@@ -187,6 +187,22 @@ def test_a_post_says_whose_it_is_and_other_posts_stay(blog: Blog, url: str) -> N
     assert list(blog.posts) == [7]
 
 
+def test_where_the_suites_post_is_the_oldest_what_a_run_stores_changes_no_other_post(blog: Blog, url: str) -> None:
+    application = live(url)
+    usual = blog.answer
+
+    def storing(method: str, path: str, body: Any) -> tuple[int, Json]:
+        if path.endswith("/run"):
+            blog.posts[int(path.split("/")[2])]["fields"]["facts"] = "straight"
+        return usual(method, path, body)
+
+    blog.answer = storing  # type: ignore[method-assign]  # as an application does
+    run = application.run(CASE, watched=True)
+    application.close()
+    changed = {name for name in run.state_after if run.state_before.get(name) != run.state_after[name]}
+    assert changed == {"field facts"}
+
+
 def test_posts_of_a_suite_that_was_killed_are_removed_by_the_next_one(blog: Blog, url: str) -> None:
     killed = live(url)
     for _ in range(2):

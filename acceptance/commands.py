@@ -16,7 +16,9 @@ from gonogo.model import Finding
 
 CHECK = "documentation"
 # Programs that documents may call and that are not ours to describe.
-FOREIGN = frozenset({"cd", "cp", "curl", "flask", "git", "gunicorn", "mkdir", "pip", "python", "python3", "."})
+FOREIGN = frozenset(
+    {"cd", "cp", "curl", "flask", "git", "gunicorn", "mkdir", "pip", "python", "python3", "uvicorn", "."}
+)
 
 
 def known_commands(config: pytest.Config) -> tuple[list[str], list[str]]:

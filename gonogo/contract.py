@@ -140,19 +140,20 @@ class Contract:
         known = dict(told) if isinstance(told, dict) else {} if told is None else {"message": told}
         return known | {name: found_at(path, answer) for name, path in self.errors.items()}
 
-    def prompt(self, answer: Json) -> Prompt:
-        """The prompt that a preview shows: a text, or messages with ``role`` and ``content``.
+    def prompt(self, answer: Json, name: str = "prompt") -> Prompt:
+        """The prompt that a preview shows, or a record (``record_prompt``): a text, or messages with ``role`` and ``content``.
 
         Raises:
             ValueError: there is none.
         """
-        shown = self.find("prompt", answer)
+        shown = self.find(name, answer)
         if isinstance(shown, str):
             return Prompt.of(shown)
         messages = [one for one in shown if isinstance(one, dict)] if isinstance(shown, list) else []
         if messages and all("content" in one for one in messages):
             return Prompt(tuple(Message(str(one.get("role", "user")), str(one["content"])) for one in messages))
-        raise ValueError(f"there is no prompt at {self.answers['prompt']!r} of the preview, but {shown!r:.80}")
+        what = "preview" if name == "prompt" else "record"
+        raise ValueError(f"there is no prompt at {self.answers[name]!r} of the {what}, but {shown!r:.80}")
 
     def named(self, inputs: Mapping[str, str]) -> dict[str, str]:
         """Inputs by the names that the application has for them."""
@@ -214,12 +215,17 @@ def read_contract(section: Section) -> Contract:
         token_form=section.text("token_form", default="Bearer {token}"),
         version_header=section.text("version_header") if section.has("version_header") else "",
         stub_token_env=section.text("stub_token_env") if section.has("stub_token_env") else "",
-        ca=section.text("ca", example="certificates/ca.pem") if section.has("ca") else "",
+        ca=_beside(section, "ca", example="certificates/ca.pem") if section.has("ca") else "",
     )
     if "{token}" not in contract.token_form:
         section.fail("token_form", f"{contract.token_form!r} has no {{token}}; write for example 'Bearer {{token}}'")
     section.finish()
     return contract
+
+
+def _beside(section: Section, key: str, *, example: str) -> str:
+    """A path that counts from the folder of the file, whatever folder it is used in."""
+    return str((section.document.path.parent / section.text(key, example=example)).resolve())
 
 
 def _call(section: Section, name: str, bodies: Mapping[str, Json]) -> Call:

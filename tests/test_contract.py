@@ -52,6 +52,12 @@ def test_a_contract_says_where_and_how_an_application_is_asked(tmp_path: Path) -
     assert contract.token_env == "HELPDESK_TOKEN"
 
 
+def test_the_authorities_lie_beside_the_file_whatever_folder_they_are_used_in(tmp_path: Path) -> None:
+    assert read(tmp_path, f'ca = "keys/ca.pem"\n{WHOLE}').ca == str(tmp_path / "keys" / "ca.pem")
+    assert read(tmp_path, f'ca = "/etc/ca.pem"\n{WHOLE}').ca == "/etc/ca.pem"
+    assert read(tmp_path, WHOLE).ca == ""
+
+
 def test_a_contract_goes_over_the_wire(tmp_path: Path) -> None:
     contract = read(tmp_path, WHOLE)
     assert Contract.from_json(json.loads(json.dumps(contract.as_json()))) == contract

@@ -37,6 +37,7 @@ from gonogo.workflows import load_workflow
 
 ROOT = Path(__file__).parent.parent
 LETTER = ROOT / "docs" / "examples" / "letter"
+HELPDESK = ROOT / "docs" / "examples" / "helpdesk"
 BIN = Path(sys.executable).parent
 DOCUMENTS = read_documents(ROOT, ["*.md", "docs/*.md"])
 NIGHTLY = "pytest acceptance/ --gonogo-phase=nightly -n auto"
@@ -97,7 +98,8 @@ def named(block: tuple[str, Block]) -> str:
 
 
 def documented_commands() -> set[str]:
-    return {command for _, block in all_blocks("console") for command in block.commands}
+    """But those of docs/live.md, which tests/acceptance/test_example_helpdesk.py runs, all of them."""
+    return {command for name, block in all_blocks("console") if name != "docs/live.md" for command in block.commands}
 
 
 def is_curl(command: str) -> bool:
@@ -339,6 +341,8 @@ class TestBlocks:
         if "criterion" in data:
             (tmp_path / "criteria.toml").write_text(found[1].text, encoding="utf-8")
             assert load_criteria(tmp_path / "criteria.toml").criteria
+        elif "target" in data:
+            assert is_part_of(data, example_criteria(HELPDESK)), "a part of the help desk's file"
         else:
             assert data == {"prompt": example_criteria()["prompt"]}, "the part of the example that the README shows"
 
@@ -376,8 +380,14 @@ def run_block(block: Block) -> dict[str, Any]:
     return names
 
 
-def example_criteria() -> dict[str, Any]:
-    return tomllib.loads((LETTER / "acceptance" / "criteria.toml").read_text(encoding="utf-8"))
+def example_criteria(example: Path = LETTER) -> dict[str, Any]:
+    return tomllib.loads((example / "acceptance" / "criteria.toml").read_text(encoding="utf-8"))
+
+
+def is_part_of(shown: Any, whole: Any) -> bool:
+    if isinstance(shown, dict) and isinstance(whole, dict):
+        return all(name in whole and is_part_of(value, whole[name]) for name, value in shown.items())
+    return bool(shown == whole)
 
 
 class TestTheRest:
@@ -430,19 +440,48 @@ class TestTheRest:
         for key in known:
             assert re.search(rf"`(\[+)?{key}(\]+)?`|\.{key}\]\]", DOCUMENTS["docs/criteria.md"]), key
 
+    def test_every_key_of_target_is_explained(self, tmp_path: Path) -> None:
+        text = DOCUMENTS["docs/live.md"].partition("## The section")[2]
+        for spoiled in ((), ("answers",), ("metric_names",)):
+            data = example_criteria(HELPDESK)
+            place = data["target"]
+            for key in spoiled:
+                place = place[key]
+            place["unheard-of"] = "1"
+            (tmp_path / "criteria.toml").write_text(as_toml(data), encoding="utf-8")
+            with pytest.raises(DefinitionError) as caught:
+                load_criteria(tmp_path / "criteria.toml")
+            said = re.sub(r"\s+", " ", str(caught.value))
+            known = re.split(r"known are |is not one of ", said)[-1].split(", ")
+            assert len(known) > 3, said
+            for key in known:
+                assert f"| `{key}` |" in text, key
+
+    def test_the_adapter_that_is_shown_is_the_help_desks(self) -> None:
+        wiring = (HELPDESK / "conftest.py").read_text(encoding="utf-8")
+        [block] = [block for name, block in all_blocks("python") if name == "docs/live.md"]
+        assert block.text[block.text.index("class HelpDesk") :].strip() in wiring
+
+    def test_reasons_that_are_explained_are_messages_of_the_software(self) -> None:
+        for line in section(DOCUMENTS["docs/live.md"], "## What stays open").splitlines():
+            reason = line.split(" | ")[1] if line.count(" | ") == 2 else ""
+            for message in re.findall(r"`([^`]+)`", reason):
+                for part in message.split("..."):
+                    assert part.strip() in what_is_said(), f"no message holds {part.strip()!r} of {message!r}"
+
     def test_the_messages_of_troubleshooting_are_messages_of_the_software(self) -> None:
-        sources = {
-            path: path.read_text(encoding="utf-8")
-            for folder in ("gonogo", "app")
-            for path in (ROOT / folder).rglob("*.py")
-        }
-        said = re.sub(r"[\"']\s+f?[\"']", "", "\n".join(sources.values()))
-        said += (ROOT / "acceptance" / "test_response_quality.py").read_text(encoding="utf-8")
+        said = what_is_said()
         for line in DOCUMENTS["docs/troubleshooting.md"].splitlines():
             first = line.removeprefix("| ").split(" | ")[0] if line.startswith("| `") else ""
             for message in re.findall(r"`([^`]+)`", first):
                 for part in re.split(r"\.\.\.|<[^>]*>|'[^']*'|\b[nm]\b|\[a, b\]", message):
                     assert part.strip(" ,:;") in said, f"no message holds {part.strip()!r} of {message!r}"
+
+
+def what_is_said() -> str:
+    """The source of everything that says something, with messages that go over several lines in one piece."""
+    sources = [path for folder in ("gonogo", "app", "acceptance") for path in (ROOT / folder).rglob("*.py")]
+    return re.sub(r"[\"']\s+f?[\"']", "", "\n".join(path.read_text(encoding="utf-8") for path in sources))
 
 
 def section(text: str, heading: str) -> str:

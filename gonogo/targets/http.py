@@ -208,7 +208,7 @@ class HttpApplication:
         return {f"field {name}": digest(value) for name, value in self.fields(post).items()}
 
     def fields(self, post: Json) -> dict[str, str]:
-        """What the application shows of a post's fields, by the names that steps have for them."""
+        """What the application shows of a post's fields, by the names that steps have for them; what is no text, as JSON."""
         return self._fields_in(self.ask("read", post=post))
 
     def _fields_in(self, shown: Json) -> dict[str, str]:
@@ -216,7 +216,10 @@ class HttpApplication:
         if not isinstance(found, dict):
             raise RuntimeError(f"a post shows no fields at {self.contract.answers['fields']!r}, but {found!r:.80}")
         usual = {own: name for name, own in self.contract.inputs.items()}
-        return {usual.get(name, name): str(value) for name, value in found.items()}
+        return {
+            usual.get(name, name): value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            for name, value in found.items()
+        }
 
     def runs_recorded(self) -> int | None:
         """How many run records there are; none where nothing tells."""
@@ -234,9 +237,10 @@ class HttpApplication:
             return {}
         told = answer.json()
         succeeded = contract.find("record_status", told) == contract.succeeded
+        sent = contract.find("record_prompt", told)
         return {
             "status": "succeeded" if succeeded else "failed",
-            "prompt": contract.find("record_prompt", told),
+            "prompt": None if sent is None else contract.prompt(told, "record_prompt").text,
             "error": contract.find("record_error", told),
             "reply": contract.find("record_reply", told),
         }

@@ -67,6 +67,10 @@ class SocketTransport:
         self._session = requests.Session()
         self._session.trust_env = False  # the options say where the service is; no proxy or password from elsewhere
         if contract.ca:
+            if not Path(contract.ca).is_file():
+                raise TargetError(
+                    f"[target] ca: {contract.ca} is no file; write where the authorities' certificates are"
+                )
             self._session.verify = contract.ca
         self._token = b""
         if contract.token_env:
@@ -179,7 +183,7 @@ class LiveApplication(HttpApplication):
         Raises:
             ServiceGone: it answers nothing any more; from here on every request raises this.
             ReleaseChanged: it was found to be another release before.
-            TargetError: it answers, but not to this request in time.
+            TargetError: it answers, but not to this request in time; or its first answer is that the token is not right.
             RuntimeError: it broke the connection of this request, and answers others.
         """
         if self._over is not None:
@@ -194,6 +198,11 @@ class LiveApplication(HttpApplication):
                     "model: raise timeout in [target], or lower the service's own"
                 ) from lost
             raise RuntimeError(f"{method} {path}: the service broke the connection: {lost}") from lost
+        if answer.status == 401 and not self._answered:
+            raise TargetError(
+                f"{self._socket.url} does not let the suite in ({method} {path} answered 401); put a token that it takes into "
+                f"{self.contract.token_env or 'an environment variable, and name that as token_env in [target]'}"
+            )
         self._answered = True
         header = self.contract.version_header.lower()
         if header in answer.headers and self._release is not None:
@@ -201,7 +210,12 @@ class LiveApplication(HttpApplication):
         return answer
 
     def _look_whether_gone(self, asked: str, lost: NoAnswer) -> None:
-        probe = self.contract.health[0] if self.contract.health else self.contract.calls["version"].path
+        known = [
+            *self.contract.health,
+            *(one.path for name, one in self.contract.calls.items() if name == "version"),
+            "/",
+        ]
+        probe = known[0]  # any answer will do, one of no such path as well
         try:
             self._socket("GET", probe)
         except NoAnswer as still:
@@ -283,7 +297,7 @@ class LiveApplication(HttpApplication):
         state["title"] = digest(self.contract.find("title", shown))
         others = [self._younger[json.dumps(post)]]
         if "list" in self.contract.calls:
-            others += [oldest for oldest, _ in islice(self._listed(""), 1)]
+            others += [oldest for oldest, _ in islice(self._listed(""), 1) if oldest != post]
         state["fields of other posts"] = digest([dict(self.fields(one)) for one in others])
         return state
 

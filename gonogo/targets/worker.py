@@ -352,6 +352,9 @@ def _stand_in(
     # imported where it is needed: a worker whose stub lives inside it need not wait for this
     from gonogo.stub.remote import RemoteStub, served_stub
 
+    if kind == "wire" and not folder.is_dir():  # as before the first reply is recorded
+        folder = Path(opening["scratch"]) / "no-recordings"
+        folder.mkdir()
     url = stack.enter_context(served_stub([folder])) if kind == "wire" else kind
     address = urlsplit(url)
     gate.stub = (str(address.hostname), address.port or 80)

@@ -90,6 +90,32 @@ def test_a_record_of_a_good_run_has_no_error() -> None:
     assert run.record == {"status": "succeeded", "prompt": "p", "error": None, "reply": None}
 
 
+def test_the_prompt_in_a_record_may_be_messages() -> None:
+    messages: list[Json] = [{"role": "system", "content": "You."}, {"role": "user", "content": "Find facts."}]
+    server = Server(answered(200, DONE), answered(200, {**KEPT, "prompt": messages}))
+    record = application(server).run(CASE, watched=True).record
+    assert record is not None
+    assert record["prompt"] == "You.\n\nFind facts."
+
+
+def test_a_record_whose_prompt_is_none_fails_the_application() -> None:
+    server = Server(answered(200, DONE), answered(200, {**KEPT, "prompt": 5}))
+    with pytest.raises(ValueError, match="there is no prompt at 'prompt' of the record, but 5"):
+        application(server).run(CASE, watched=True)
+
+
+def test_a_stored_value_that_is_no_text_is_shown_as_json() -> None:
+    @dataclass
+    class Keeping(Server):
+        def __call__(self, method: str, path: str, body: Json = None) -> Answer:
+            if method == "GET" and path == "/api/posts/1":
+                return Answer(200, '{"fields": {"idea": "Straße", "facts": {"ok": true, "of": "Köln"}}}'.encode())
+            return super().__call__(method, path, body)
+
+    stored = application(Keeping(answered(200, DONE))).run(CASE, watched=True).stored
+    assert stored == {"idea": "Straße", "facts": '{"ok": true, "of": "Köln"}'}
+
+
 @pytest.mark.parametrize(
     ("answer", "record"),
     [(answered(200, {"output": "x"}), answered(200, KEPT)), (answered(200, DONE), answered(404, {"error": {}}))],

@@ -187,6 +187,22 @@ def test_a_post_says_whose_it_is_and_other_posts_stay(blog: Blog, url: str) -> N
     assert list(blog.posts) == [7]
 
 
+def test_where_the_suites_post_is_the_oldest_what_a_run_stores_changes_no_other_post(blog: Blog, url: str) -> None:
+    application = live(url)
+    usual = blog.answer
+
+    def storing(method: str, path: str, body: Any) -> tuple[int, Json]:
+        if path.endswith("/run"):
+            blog.posts[int(path.split("/")[2])]["fields"]["facts"] = "straight"
+        return usual(method, path, body)
+
+    blog.answer = storing  # type: ignore[method-assign]  # as an application does
+    run = application.run(CASE, watched=True)
+    application.close()
+    changed = {name for name in run.state_after if run.state_before.get(name) != run.state_after[name]}
+    assert changed == {"field facts"}
+
+
 def test_posts_of_a_suite_that_was_killed_are_removed_by_the_next_one(blog: Blog, url: str) -> None:
     killed = live(url)
     for _ in range(2):
@@ -241,6 +257,43 @@ def test_a_service_that_is_not_there_is_told_with_its_address() -> None:
         port = taken.getsockname()[1]
     with pytest.raises(ServiceGone, match=rf"http://127.0.0.1:{port} does not answer, at .*ConnectionRefused"):
         live(f"http://127.0.0.1:{port}")
+
+
+def test_authorities_that_are_not_there_are_named(tmp_path: Path) -> None:
+    with pytest.raises(TargetError, match=r"ca: .*/none.pem is no file"):
+        live("https://127.0.0.1:1", replace(CONTRACT, ca=str(tmp_path / "none.pem")))
+
+
+def test_a_token_that_is_not_taken_is_told_without_the_token(
+    blog: Blog, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BLOG_TOKEN", "not-the-right-one")
+    usual = blog.answer
+    blog.answer = lambda method, path, body: (401, {})  # type: ignore[method-assign]  # of a service that refuses it
+    with pytest.raises(TargetError, match=r"answered 401\); put a token that it takes into BLOG_TOKEN") as told:
+        live(url, replace(CONTRACT, token_env="BLOG_TOKEN"))
+    assert "not-the-right-one" not in str(told.value)
+    with pytest.raises(TargetError, match="name that as token_env in"):
+        live(url)
+
+    blog.answer = usual  # type: ignore[method-assign]
+    application = live(url, replace(CONTRACT, token_env="BLOG_TOKEN"))
+    blog.answer = lambda method, path, body: (401, {})  # type: ignore[method-assign]
+    with pytest.raises(RuntimeError, match="answered 401"):
+        application.construct(CASE)
+    application.close()
+
+
+def test_a_service_without_health_and_version_is_found_gone_all_the_same(blog: Blog) -> None:
+    calls = {name: call for name, call in CONTRACT.calls.items() if name != "version"}
+    with serving(blog) as url:
+        application = live(url, replace(CONTRACT, calls=calls, health=()))
+        blog.breaks = "/run"
+        with pytest.raises(RuntimeError, match="the service broke the connection"):
+            application.run(CASE, watched=False)
+        application._socket.close()
+    with pytest.raises(ServiceGone, match=r"stopped answering at .*; /: "):
+        application.construct(CASE)
 
 
 def test_once_a_service_has_stopped_answering_it_is_not_asked_again(blog: Blog) -> None:

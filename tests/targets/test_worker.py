@@ -240,6 +240,12 @@ def test_recordings_are_found_from_wherever_they_are_named(tmp_path: Path, monke
         assert worker.run(wish("roads")).run.output == "Straight."
 
 
+def test_a_stub_on_the_wire_is_there_before_anything_is_recorded(tmp_path: Path) -> None:
+    release = write_release(tmp_path, stub="wire")
+    with ReleaseWorker(release, [STEP], recordings=tmp_path / "recordings") as worker:
+        assert Ability.STUB in worker.abilities
+
+
 def test_a_prompt_that_moved_is_a_missing_reply_whatever_the_application_made_of_it(shared: ReleaseWorker) -> None:
     with pytest.raises(
         MissingReply, match=r"nearest is facts/roads\n(.*\n)+.*\+prompt: candidate: Find facts\. rivers"

@@ -20,7 +20,7 @@ from urllib.parse import quote
 from gonogo.errors import DefinitionError
 from gonogo.model import Json, Request
 
-__all__ = ["MARKER", "Redaction", "Span", "cut", "kinds_in", "shortest_value"]
+__all__ = ["MARKER", "Redaction", "Span", "cut", "is_secret", "joined", "kinds_in", "shortest_value"]
 
 MARKER = re.compile(r"\[redacted:([\w-]{1,80})\]")
 _ROUNDS = 4  # a replacement may show another secret beside it; more often than this it never does
@@ -36,7 +36,9 @@ _SENSITIVE = re.compile(rf"[\w.-]{{0,80}}?{_NAME}", re.IGNORECASE)
 _BEFORE_LITERAL = re.compile(rf'{_NAME}\\{{0,8}}"\s{{0,8}}:\s{{0,8}}\Z', re.IGNORECASE)
 # "token" alone is also what a model's log of probabilities calls a piece of a word
 _LIKE_A_TOKEN = re.compile(r"(?=\D{0,200}\d)(?=[^A-Za-z]{0,200}[A-Za-z])\S{16,}+")
-_LITERAL = re.compile(r'"((?:[^"\\]|\\(?:.|\Z))*+)(?:"|\Z)', re.DOTALL)  # always matches, so that no place is read twice
+_LITERAL = re.compile(
+    r'"((?:[^"\\]|\\(?:.|\Z))*+)(?:"|\Z)', re.DOTALL
+)  # always matches, so that no place is read twice
 
 _PEM = r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
 _DIGIT_SOON = r"(?=[A-Za-z_-]{0,200}[0-9])"  # keeps hyphenated words apart from keys
@@ -44,7 +46,11 @@ _DIGIT_SOON = r"(?=[A-Za-z_-]{0,200}[0-9])"  # keeps hyphenated words apart from
 # Kind, texts of which one must be there (in lower case), and the pattern; a group ``secret`` is what is replaced.
 # What is known by its form stands before what is known by its surroundings, and gives its name where both are found.
 _KNOWN: tuple[tuple[str, tuple[str, ...], str], ...] = (
-    ("private-key", ("private key",), rf"{_PEM}(?:[^-]|-(?!----))*+-----END [A-Z0-9 ]{{0,40}}PRIVATE KEY(?: BLOCK)?-----"),
+    (
+        "private-key",
+        ("private key",),
+        rf"{_PEM}(?:[^-]|-(?!----))*+-----END [A-Z0-9 ]{{0,40}}PRIVATE KEY(?: BLOCK)?-----",
+    ),
     ("private-key", ("private key",), rf"{_PEM}(?:(?:\s|\\[nr])*+[A-Za-z0-9+/=]{{20,}}+)++"),
     ("age-key", ("age-secret-key-",), r"AGE-SECRET-KEY-1[0-9A-Z]{50,}+"),
     ("anthropic-key", ("sk-ant-",), r"(?<![A-Za-z0-9])sk-ant-[A-Za-z0-9_-]{16,}+"),
@@ -59,7 +65,11 @@ _KNOWN: tuple[tuple[str, tuple[str, ...], str], ...] = (
         r"(?<![A-Za-z0-9])gl(?:pat|ptt|dt|rt|rtr|cbt|soat|ft|imt|agent|oas|ffct)-[A-Za-z0-9_.-]{20,}+",
     ),
     ("slack-token", ("xox", "xapp-"), r"(?<![A-Za-z0-9])(?:xox[abceoprs]|xapp)-[A-Za-z0-9-]{10,}+"),
-    ("slack-webhook", ("hooks.slack.com",), r"hooks\.slack\.com/(?:services|workflows|triggers)/(?P<secret>[\w/-]{16,}+)"),
+    (
+        "slack-webhook",
+        ("hooks.slack.com",),
+        r"hooks\.slack\.com/(?:services|workflows|triggers)/(?P<secret>[\w/-]{16,}+)",
+    ),
     ("stripe-key", ("_live_", "_test_"), r"(?<![A-Za-z0-9])[srp]k_(?:live|test)_[A-Za-z0-9]{16,}+"),
     ("webhook-secret", ("whsec_",), r"(?<![A-Za-z0-9])whsec_[A-Za-z0-9+/=]{16,}+"),
     ("google-key", ("aiza",), r"(?<![A-Za-z0-9])AIza[A-Za-z0-9_-]{35}"),
@@ -71,7 +81,11 @@ _KNOWN: tuple[tuple[str, tuple[str, ...], str], ...] = (
         r"(?i:aws[\w .-]{0,20}?(?:secret|private)[\w .-]{0,20}?)[\"']?\s{0,4}[=:]\s{0,4}[\"']?"
         r"(?P<secret>[A-Za-z0-9/+]{40})(?![A-Za-z0-9/+])",
     ),
-    ("azure-key", ("accountkey", "sharedaccess"), r"(?i:AccountKey|SharedAccessKey)=(?P<secret>[A-Za-z0-9+/]{30,}+={0,2})"),
+    (
+        "azure-key",
+        ("accountkey", "sharedaccess"),
+        r"(?i:AccountKey|SharedAccessKey)=(?P<secret>[A-Za-z0-9+/]{30,}+={0,2})",
+    ),
     ("groq-key", ("gsk_",), r"(?<![A-Za-z0-9])gsk_[A-Za-z0-9]{40,}+"),
     ("xai-key", ("xai-",), r"(?<![A-Za-z0-9])xai-[A-Za-z0-9]{40,}+"),
     ("perplexity-key", ("pplx-",), r"(?<![A-Za-z0-9])pplx-[A-Za-z0-9]{32,}+"),
@@ -111,7 +125,7 @@ _KNOWN: tuple[tuple[str, tuple[str, ...], str], ...] = (
         r"(?i)[?&;](?:[\w.-]{0,40}?(?:api[_-]?key|token|secret|password|passwd|pwd|signature|credential)|key|auth|sig|code)="
         r"(?P<secret>[^\s&#\"'<>\\\[]{4,}+)",
     ),
-    ("field", ("\"", "'"), rf"(?i){_NAME}\\{{0,8}}[\"']\s{{0,8}}:\s{{0,8}}\\{{0,8}}[\"'](?P<secret>[^\"'\\\r\n]++)"),
+    ("field", ('"', "'"), rf"(?i){_NAME}\\{{0,8}}[\"']\s{{0,8}}:\s{{0,8}}\\{{0,8}}[\"'](?P<secret>[^\"'\\\r\n]++)"),
     (
         "field",
         ("token",),
@@ -120,7 +134,11 @@ _KNOWN: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("setting", ("=",), rf"(?i){_NAME}\s{{0,3}}=\s{{0,3}}\\{{0,4}}[\"'](?P<secret>[^\"'\\\r\n]{{4,}}+)"),
     ("setting", ("=",), rf"(?i){_NAME}\s{{0,3}}=\s{{0,3}}(?P<secret>(?![\[(${{<%])[^\s\"'`,;&<>\\]{{4,}}+)"),
     ("setting", ("token",), r"(?i)token\s{0,3}=\s{0,3}(?=[a-z_.-]{0,200}[0-9])(?P<secret>[^\s\"'`,;&<>\\\[]{16,}+)"),
-    ("setting", (":",), rf"(?i){_NAME}\s{{0,2}}:\s{{1,8}}(?=[^\s0-9]{{0,200}}[0-9])(?P<secret>[^\s\"'`,;<>\\\[]{{6,}}+)"),
+    (
+        "setting",
+        (":",),
+        rf"(?i){_NAME}\s{{0,2}}:\s{{1,8}}(?=[^\s0-9]{{0,200}}[0-9])(?P<secret>[^\s\"'`,;<>\\\[]{{6,}}+)",
+    ),
 )
 
 
@@ -177,7 +195,9 @@ class Redaction:
                     f"the pattern {pattern!r} is no regular expression ({error}); write one such as INT-[0-9]{{6}}"
                 ) from error
             if empty:
-                raise DefinitionError(f"the pattern {pattern!r} matches where nothing stands; write one that needs a text")
+                raise DefinitionError(
+                    f"the pattern {pattern!r} matches where nothing stands; write one that needs a text"
+                )
 
     @cached_property
     def _rules(self) -> tuple[_Rule, ...]:
@@ -200,7 +220,7 @@ class Redaction:
         if depth < _DEPTH and "\\" in text and '"' in text:
             found += self._in_literals(text, depth)
         marked = [match.span() for match in MARKER.finditer(text)] if found else []
-        return _joined(one for one in found if not _lies_in(one, marked))
+        return joined(one for one in found if not _lies_in(one, marked))
 
     def _in_literals(self, text: str, depth: int) -> Iterator[Span]:
         """Secrets in JSON that stands in a text: its escapes may hide them."""
@@ -236,15 +256,22 @@ class Redaction:
                 return value if _same(items, value) else items
             case dict():
                 return self._mapping(value)
-            case int() | float() if not isinstance(value, bool) and _SENSITIVE.fullmatch(name):
+            case int() | float() if is_secret(name, value):
                 return _marker("field")
             case _:
                 return value
 
     def _named(self, text: str, name: str) -> str:
         redacted = self.text(text)
-        named = _SENSITIVE.fullmatch(name) or (name.lower() == "token" and _LIKE_A_TOKEN.fullmatch(text))
-        return _marker("field") if named and text and not MARKER.fullmatch(redacted) else redacted
+        return _marker("field") if is_secret(name, text) and not MARKER.fullmatch(redacted) else redacted
+
+    def named_spans(self, text: str, name: str) -> list[Span]:
+        """As ``spans``, of a text that stands under a key of JSON."""
+        found = self.spans(text)
+        whole = (
+            is_secret(name, text) and not MARKER.fullmatch(text) and not (found and MARKER.fullmatch(cut(text, found)))
+        )
+        return [Span(0, len(text), _marker("field"))] if whole else found
 
     def _mapping(self, value: dict[str, Json]) -> dict[str, Json]:
         made: dict[str, Json] = {}
@@ -261,6 +288,15 @@ class Redaction:
         body = dict(request.body)
         redacted = self.value(body)
         return request if redacted is body else Request(request.provider, request.operation, _as_mapping(redacted))
+
+
+def is_secret(name: str, value: Json) -> bool:
+    """Whether what stands under this key of JSON is a secret whatever it looks like."""
+    if isinstance(value, str):
+        return bool(
+            value and (_SENSITIVE.fullmatch(name) or (name.lower() == "token" and _LIKE_A_TOKEN.fullmatch(value)))
+        )
+    return isinstance(value, int | float) and not isinstance(value, bool) and bool(_SENSITIVE.fullmatch(name))
 
 
 def shortest_value() -> int:
@@ -289,16 +325,16 @@ def _lies_in(span: Span, places: Sequence[tuple[int, int]]) -> bool:
     return number >= 0 and span.end <= places[number][1]
 
 
-def _joined(spans: Iterable[Span]) -> list[Span]:
+def joined(spans: Iterable[Span]) -> list[Span]:
     """Spans in order; those that overlap are one, under the name of the first or of the one that holds the other."""
-    joined: list[Span] = []
+    kept: list[Span] = []
     for one in sorted(spans, key=lambda span: (span.start, -span.end)):
-        if not joined or one.start >= joined[-1].end:
-            joined.append(one)
-        elif one.end > joined[-1].end:
-            instead = joined[-1].instead if MARKER.fullmatch(joined[-1].instead) else one.instead
-            joined[-1] = Span(joined[-1].start, one.end, instead)
-    return joined
+        if not kept or one.start >= kept[-1].end:
+            kept.append(one)
+        elif one.end > kept[-1].end:
+            instead = kept[-1].instead if MARKER.fullmatch(kept[-1].instead) else one.instead
+            kept[-1] = Span(kept[-1].start, one.end, instead)
+    return kept
 
 
 def cut(text: str, spans: Sequence[Span]) -> str:

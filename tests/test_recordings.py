@@ -220,7 +220,7 @@ def test_a_re_keyed_recording_says_where_its_reply_came_from(tmp_path: Path) -> 
     [
         ("id", ..., ["the key 'id' is missing", "write id: facts/roman-roads"]),
         ("cases", "roads", ["cases: 'roads' is a text", "write a list of texts"]),
-        ("request/provider", "anthropic", ["request.provider: 'anthropic' is not one of ollama, openai"]),
+        ("request/provider", "mistral", ["request.provider: 'mistral' is not one of ollama, openai, anthropic"]),
         ("request/body", "x", ["request.body: 'x' is a text", "write a mapping"]),
         ("request/body/options", {"temperature": float("nan")}, ["request.body: not JSON", "write texts, numbers"]),
         ("request/headers", {}, ["request.headers: unknown key 'headers'", "known are body, operation, provider"]),

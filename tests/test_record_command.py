@@ -158,7 +158,9 @@ class TestSecrets:
         "request_",
         [
             Request("ollama", "/api/chat", {"model": "m", "messages": [{"role": "user", "content": TOLD}]}),
-            Request("ollama", "/api/generate", {"model": "m", "prompt": TOLD, "stream": False, "api_key": "not by form"}),
+            Request(
+                "ollama", "/api/generate", {"model": "m", "prompt": TOLD, "stream": False, "api_key": "not by form"}
+            ),
             Request(
                 "openai",
                 "/v1/chat/completions",
@@ -167,7 +169,11 @@ class TestSecrets:
             Request(
                 "anthropic",
                 "/v1/messages",
-                {"model": "m", "stream": True, "messages": [{"role": "user", "content": [{"type": "text", "text": TOLD}]}]},
+                {
+                    "model": "m",
+                    "stream": True,
+                    "messages": [{"role": "user", "content": [{"type": "text", "text": TOLD}]}],
+                },
             ),
         ],
         ids=lambda request: request.operation,
@@ -176,7 +182,9 @@ class TestSecrets:
         self, model: Model, tmp_path: Path, request_: Request
     ) -> None:
         out = tmp_path / "2.0"
-        calls: tuple[ToolCall, ...] = (ToolCall("send", {"all": TOLD, "password": "not by form", "in": json.dumps([TOLD])}),)
+        calls: tuple[ToolCall, ...] = (
+            ToolCall("send", {"all": TOLD, "password": "not by form", "in": json.dumps([TOLD])}),
+        )
         calls = () if request_.operation == "/api/generate" else calls
         reply = Reply(f"You said: {TOLD}", tool_calls=calls)
         model.says(request_, reply, pieces=400)
@@ -204,7 +212,9 @@ class TestSecrets:
         moved = json.loads(json.dumps(replayed).replace("; ", ", "))
         assert Stub(recordings).answer(Request(request_.provider, request_.operation, moved)).status == 404
 
-    def test_what_the_models_server_says_in_an_error_is_told_without_secrets(self, model: Model, tmp_path: Path) -> None:
+    def test_what_the_models_server_says_in_an_error_is_told_without_secrets(
+        self, model: Model, tmp_path: Path
+    ) -> None:
         request = Request("ollama", "/api/generate", {"model": "m", "prompt": "x"})
         model.says(request, Reply(""))
         key = PLANTED[0][2]
@@ -264,4 +274,3 @@ class TestUse:
         assert isinstance(upstream, click.Option)
         for url in ("http://127.0.0.1:11434", "https://api.openai.com", "https://api.anthropic.com"):
             assert url in str(upstream.help)
-

@@ -93,9 +93,7 @@ def test_a_request_without_secrets_stays_the_very_same() -> None:
 
 
 def test_two_requests_that_differ_in_their_secret_alone_are_recorded_as_one() -> None:
-    some, other = (
-        Request("ollama", "/api/generate", {"prompt": f"Use sk-{letter * 30}1."}) for letter in ("a", "b")
-    )
+    some, other = (Request("ollama", "/api/generate", {"prompt": f"Use sk-{letter * 30}1."}) for letter in ("a", "b"))
     assert some.key != other.key
     assert PLAIN.request(some).key == PLAIN.request(other).key
 

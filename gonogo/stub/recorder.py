@@ -34,6 +34,7 @@ _NEIGHBOURS = frozenset(
 _ANEW = frozenset({b"host", b"accept-encoding", b"expect"})
 _ANY_OPERATION = {"ollama": "/api/chat", "openai": "/v1/chat/completions", "anthropic": "/v1/messages"}
 _FINGERPRINT = re.compile(rb'(?<!\\)"system_fingerprint"\s{0,8}:\s{0,8}"([\w.-]{1,80})"')
+_READ_ON = 0.5  # seconds that the end of an answer is waited for when its client has left
 _PATIENCE = 5.0  # seconds for questions about versions
 
 
@@ -217,6 +218,9 @@ class Recorder:
         leaving = asyncio.ensure_future(_left(passing, receive))
         try:
             await asyncio.wait({relaying, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if not relaying.done() and passing.frames:
+                # clients leave as soon as they know enough, which is before the very last event
+                await asyncio.wait({relaying}, timeout=_READ_ON)
             if not relaying.done():
                 passing.ending = Ending.CLIENT_LEFT
         finally:

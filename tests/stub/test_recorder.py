@@ -102,7 +102,13 @@ def test_method_path_query_headers_and_body_reach_the_model_as_they_were_sent(mo
 
 
 def test_status_and_headers_reach_the_client_as_they_were_sent(model: Model, out: Path) -> None:
-    headers = {"Content-Type": "text/x", "X-Request-Id": "7", "Server": "a model", "Keep-Alive": "timeout=5", "Location": "/y"}
+    headers = {
+        "Content-Type": "text/x",
+        "X-Request-Id": "7",
+        "Server": "a model",
+        "Keep-Alive": "timeout=5",
+        "Location": "/y",
+    }
     model.answers["/x"] = Told([(0, b"moved")], 307, headers)
     with recorder(model.url, out) as recording:
         answer = httpx.get(f"{recording.url}/x")
@@ -136,7 +142,7 @@ def test_a_client_that_leaves_in_between_leaves_no_recording_and_the_model_stops
 def test_a_client_that_leaves_when_the_model_has_ended_leaves_a_recording(model: Model, out: Path) -> None:
     model.says(SPOKEN, STRAIGHT)
     told = model.answers[SPOKEN.operation]
-    told.chunks = [*told.chunks, (0.5, b": nothing more\n\n")]
+    told.chunks = [*told.chunks, (1.5, b": nothing more\n\n")]
     with recorder(model.url, out, provider="openai") as recording:
         with httpx.stream("POST", recording.url + SPOKEN.operation, json=dict(SPOKEN.body)) as answer:
             for line in answer.iter_lines():
@@ -146,6 +152,18 @@ def test_a_client_that_leaves_when_the_model_has_ended_leaves_a_recording(model:
     assert "recorded 1" in recording.said
     [found] = load_recordings(out).recordings
     assert found.reply.text == STRAIGHT.text
+
+
+def test_a_client_that_leaves_just_before_the_end_leaves_a_recording(model: Model, out: Path) -> None:
+    model.says(SPOKEN, STRAIGHT, waits=[0.02])
+    with recorder(model.url, out, provider="openai") as recording:
+        with httpx.stream("POST", recording.url + SPOKEN.operation, json=dict(SPOKEN.body)) as answer:
+            for line in answer.iter_lines():
+                if '"finish_reason":"stop"' in line:
+                    break
+        assert recording.stop() == 0
+    assert "recorded 1" in recording.said
+    assert load_recordings(out).recordings[0].reply.frames[-1].data == b"data: [DONE]\n\n"
 
 
 @pytest.mark.parametrize("broken", ["in between", "after a part that reads like the whole"])

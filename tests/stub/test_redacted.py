@@ -95,7 +95,12 @@ def test_a_secret_that_comes_letter_by_letter_is_taken_out_and_everything_else_s
 
 
 def test_texts_of_other_places_are_read_as_one_each() -> None:
-    parts = [("content", KEY[:9]), ("reasoning_content", KEY[:14]), ("content", KEY[9:]), ("reasoning_content", KEY[14:])]
+    parts = [
+        ("content", KEY[:9]),
+        ("reasoning_content", KEY[:14]),
+        ("content", KEY[9:]),
+        ("reasoning_content", KEY[14:]),
+    ]
     said = [
         {"model": "m", "choices": [{"index": index, "delta": {name: text}}]} for index in (0, 1) for name, text in parts
     ]
@@ -109,7 +114,13 @@ def test_texts_of_other_places_are_read_as_one_each() -> None:
 
 def test_what_repeats_the_reply_as_tokens_is_removed_with_a_secret() -> None:
     generate = Request("ollama", "/api/generate", {"model": "m", "prompt": "x", "stream": False})
-    answer = {"model": "m", "response": f"It is {KEY}.", "done": True, "context": [1, 2, 3], "logprobs": [{"token": "sk"}]}
+    answer = {
+        "model": "m",
+        "response": f"It is {KEY}.",
+        "done": True,
+        "context": [1, 2, 3],
+        "logprobs": [{"token": "sk"}],
+    }
     clean = clean_reply(generate, 200, [Frame(0.0, json.dumps(answer).encode())], PLAIN)
     left = json.loads(joined(clean.reply.frames))
     assert (left["context"], left["logprobs"]) == ([], [])

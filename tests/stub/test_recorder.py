@@ -64,7 +64,7 @@ def test_an_exchange_goes_through_unchanged_and_is_recorded(model: Model, out: P
 
 
 def test_a_chunk_reaches_the_client_before_the_next_one_is_sent(model: Model, out: Path) -> None:
-    model.says(CHAT, Reply("one two three"), waits=[0.15])
+    model.says(CHAT, Reply("one two three"), waits=[0.3])
     came = []
     with recorder(model.url, out) as recording:
         with httpx.stream("POST", recording.url + CHAT.operation, json=dict(CHAT.body), timeout=30) as answer:
@@ -75,8 +75,7 @@ def test_a_chunk_reaches_the_client_before_the_next_one_is_sent(model: Model, ou
     for received, following in zip(came, model.sent[1:], strict=False):
         assert received < following, "a chunk waited for the one behind it"
     offsets = [one.offset for one in load_recordings(out).recordings[0].reply.frames]
-    for before, after in zip(offsets, offsets[1:], strict=False):
-        assert 0.1 < after - before < 1.0, "frames keep their distance"
+    assert 0.6 < offsets[-1] - offsets[0] < 5.0, "frames keep their distance"
 
 
 def test_method_path_query_headers_and_body_reach_the_model_as_they_were_sent(model: Model, out: Path) -> None:

@@ -25,7 +25,7 @@ REQUESTS = [
     Request("anthropic", "/v1/messages", {"model": "m", "messages": []}),
 ]
 IDS = [f"{one.operation}{' streamed' if one.body.get('stream') is True else ''}" for one in REQUESTS]
-CHAT, _, SPOKEN, *_ = REQUESTS
+CHAT, SPOKEN = REQUESTS[0], REQUESTS[2]
 
 
 def cut_at(body: bytes, size: int) -> list[Frame]:

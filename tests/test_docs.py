@@ -27,7 +27,7 @@ from gonogo.criteria import load_criteria
 from gonogo.documentation import Block, blocks, read_documents
 from gonogo.errors import DefinitionError
 from gonogo.project import Project, find_project
-from gonogo.recordings import RecordingSet, load_recordings
+from gonogo.recordings import RecordingSet, load_recordings, read_patterns
 from gonogo.stub import LlmFault, Stub
 from gonogo.stub.control import Control, State
 from gonogo.stub.keeping import BoundedJournal

@@ -15,10 +15,11 @@ from rich.console import Console
 from rich.text import Text
 
 from gonogo import rundown
-from gonogo.errors import EvidenceError, GonogoError, ProductError, ProductFailure, TargetError
+from gonogo.errors import EvidenceError, GonogoError, ProductFailure
 from gonogo.joining import Part, join, read_part
-from gonogo.model import Provenance, Request, Workflow
+from gonogo.model import Provenance, Workflow
 from gonogo.project import find_project
+from gonogo.record_command import record
 from gonogo.recordings import RecordingSet, load_recordings
 from gonogo.report.document import verdict_document
 from gonogo.report.terminal import render
@@ -35,6 +36,7 @@ from gonogo.upkeep import (
     read_replies,
     rekey,
     request_of,
+    sent_requests,
     survey,
     write_recordings,
 )
@@ -87,6 +89,7 @@ def main() -> None:
 
 
 main.add_command(stub)
+main.add_command(record)
 
 
 @main.group()
@@ -142,7 +145,8 @@ def add(files: Sequence[Path], role: str, provenance: str, note: str, over: bool
         project, workflow = bench.definitions.project, bench.definitions.workflow
         folder = project.recordings_of(target.release)
         check_layout(folder, root=project.root)
-        before = by_step(load_recordings(folder, root=project.root).recordings)
+        kept = load_recordings(folder, root=project.root)
+        before = by_step(kept.recordings)
         after = dict(before)
         for replies in [read_replies(path, workflow) for path in files]:
             step = replies.step
@@ -150,7 +154,8 @@ def add(files: Sequence[Path], role: str, provenance: str, note: str, over: bool
             asked = [case for case in cases if case.id in replies.replies]
             texts = [replies.replies[case.id] for case in asked]
             found = [
-                (case.id, text, request_of(target, step, case, text)) for case, text in zip(asked, texts, strict=True)
+                (case.id, text, kept.redaction.request(request_of(target, step, case, text)))
+                for case, text in zip(asked, texts, strict=True)
             ]
             new = new_recordings(step.id, found, source)
             after[step.id] = place(after.get(step.id, ()), new, order=[case.id for case in cases], over=over)
@@ -215,15 +220,7 @@ def _surveys(bench: Workbench, roles: Sequence[str]) -> dict[str, Survey]:
 
 
 def _survey(workflow: Workflow, target: Target, kept: RecordingSet) -> Survey:
-    sent: dict[str, Request | str] = {}
-    for step in workflow.steps:
-        for case in workflow.cases_of(step.id):
-            made = kept.of_case(step.id, case.id)
-            try:
-                sent[case.path] = request_of(target, step, case, made.reply.text if made else None)
-            except (ProductError, TargetError) as error:
-                sent[case.path] = str(error)
-    return survey(kept, workflow, sent)
+    return survey(kept, workflow, sent_requests(target, workflow, kept))
 
 
 def _show(console: Console, bench: Workbench, role: str, found: Survey) -> None:

@@ -173,6 +173,15 @@ def read_yaml(path: Path, *, root: Path | None = None, parsed: ParsedFiles | Non
     return Document(path, data, shown, content)
 
 
+def parse_yaml(content: bytes, path: Path) -> Document:
+    """What ``read_yaml`` would make of a file that holds these bytes.
+
+    Raises:
+        DefinitionError: see ``read_yaml``.
+    """
+    return Document(path, _parse(content, path.as_posix()), path.as_posix(), content)
+
+
 def _parse(content: bytes, shown: str) -> dict[str, Any]:
     _decoded(content, shown)
     try:

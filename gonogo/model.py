@@ -253,7 +253,10 @@ class Provenance(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Recording:
-    """A request and its reply. ``origin`` says where a re-keyed reply came from; none for the others."""
+    """A request and its reply. ``origin`` says where a re-keyed reply came from; none for the others.
+
+    ``model``, ``model_version`` and ``server`` are what the model's server said of itself when the reply was recorded.
+    """
 
     id: str
     step: str
@@ -264,6 +267,9 @@ class Recording:
     recorded: str
     note: str = ""
     origin: Provenance | None = None
+    model: str = ""
+    model_version: str = ""
+    server: str = ""
 
     @property
     def from_a_model(self) -> bool:

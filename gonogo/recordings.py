@@ -10,7 +10,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -18,12 +18,27 @@ from typing import Any
 
 import yaml
 
-from gonogo.documents import Document, Section, read_yaml
-from gonogo.errors import RecordingError
-from gonogo.model import Frame, Json, Provenance, Recording, Reply, Request
+from gonogo.documents import Document, Section, read_toml, read_yaml
+from gonogo.errors import DefinitionError, RecordingError
+from gonogo.model import Frame, Json, Provenance, Recording, Reply, Request, ToolCall
 from gonogo.parsed import ParsedFiles
+from gonogo.redaction import Redaction
 
-__all__ = ["RecordingSet", "difference", "dump_recordings", "load_recordings", "readable"]
+__all__ = [
+    "PATTERNS",
+    "RecordingSet",
+    "difference",
+    "dump_entry",
+    "dump_file",
+    "dump_patterns",
+    "dump_recordings",
+    "load_recordings",
+    "read_patterns",
+    "readable",
+    "recordings_in",
+]
+
+PATTERNS = "redaction.toml"  # the file of a release's folder that holds patterns of secrets
 
 _ORIGINS = (Provenance.CAPTURED.value, Provenance.SYNTHETIC.value)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # but tab and line feed
@@ -41,13 +56,17 @@ _SKETCH = 64  # words of a request that are kept for finding others like it
 
 @dataclass(frozen=True)
 class RecordingSet:
-    """The recordings of one release. ``by_key`` finds one in constant time, however many there are."""
+    """The recordings of one release. ``by_key`` finds one in constant time, however many there are.
+
+    ``redaction`` is what their requests were redacted by.
+    """
 
     recordings: tuple[Recording, ...]
     by_key: Mapping[str, Recording]
+    redaction: Redaction = field(default_factory=Redaction)
 
     @classmethod
-    def of(cls, recordings: Iterable[Recording]) -> RecordingSet:
+    def of(cls, recordings: Iterable[Recording], redaction: Redaction | None = None) -> RecordingSet:
         """Index recordings by the key of their request.
 
         Raises:
@@ -69,11 +88,15 @@ class RecordingSet:
                         f"recordings {first.id!r} and {recording.id!r} both list the case {case!r} of the step {recording.step!r}; "
                         "take it out of one of them"
                     )
-        return cls(kept, MappingProxyType(by_key))
+        return cls(kept, MappingProxyType(by_key), redaction or Redaction())
 
     def find(self, request: Request) -> Recording | None:
-        """The recording of exactly this request, or none."""
-        return self.by_key.get(request.key)
+        """The recording of exactly this request, or none. A secret in it was redacted before it was recorded."""
+        found = self.by_key.get(request.key)
+        if found is None:
+            redacted = self.redaction.request(request)
+            found = None if redacted is request else self.by_key.get(redacted.key)
+        return found
 
     @classmethod
     def joined(cls, sets: Sequence[RecordingSet]) -> RecordingSet:
@@ -81,7 +104,8 @@ class RecordingSet:
         by_key: dict[str, Recording] = {}
         for recording in (one for several in sets for one in several.recordings):
             by_key.setdefault(recording.request.key, recording)
-        return cls(tuple(by_key.values()), MappingProxyType(by_key))
+        patterns = dict.fromkeys(pattern for several in sets for pattern in several.redaction.patterns)
+        return cls(tuple(by_key.values()), MappingProxyType(by_key), Redaction(tuple(patterns)))
 
     def nearest(self, request: Request, *, step: str | None = None) -> Recording | None:
         """The recording whose request reads most like this one; only those of ``step`` where it is given.
@@ -147,7 +171,9 @@ def _sketch(lines: Iterable[str]) -> set[int]:
 
 
 def load_recordings(folder: Path, *, root: Path | None = None, parsed: ParsedFiles | None = None) -> RecordingSet:
-    """Load every ``<step>.yaml`` in the folder of one release. A folder that is not there holds no recordings.
+    """Load every ``<step>.yaml`` in the folder of one release, and its redaction.toml.
+
+    A folder that is not there holds no recordings.
 
     Raises:
         DefinitionError: a file cannot be read, or is malformed.
@@ -157,25 +183,59 @@ def load_recordings(folder: Path, *, root: Path | None = None, parsed: ParsedFil
     ids: dict[str, str] = {}
     for path in sorted(folder.glob("*.yaml")):
         document = read_yaml(path, root=root, parsed=parsed)
-        section = Section.of(document)
-        step = section.text("step", example=path.stem)
-        for entry in section.sections("recordings"):
-            recording = _recording(document, entry, step)
+        for number, recording in enumerate(recordings_in(document)):
             if recording.id in ids:
-                entry.fail(
-                    "id", f"{recording.id!r} is also the id of a recording in {ids[recording.id]}; give one another id"
+                document.fail(
+                    ("recordings", number, "id"),
+                    f"{recording.id!r} is also the id of a recording in {ids[recording.id]}; give one another id",
                 )
             ids[recording.id] = document.shown
             recordings.append(recording)
-        section.finish()
-    return RecordingSet.of(recordings)
+    return RecordingSet.of(recordings, Redaction(read_patterns(folder, root=root)))
+
+
+def recordings_in(document: Document) -> list[Recording]:
+    """The recordings of one file.
+
+    Raises:
+        DefinitionError: it is malformed.
+    """
+    section = Section.of(document)
+    step = section.text("step", example=document.path.stem)
+    found = [_recording(document, entry, step) for entry in section.sections("recordings")]
+    section.finish()
+    return found
+
+
+def read_patterns(folder: Path, *, root: Path | None = None) -> tuple[str, ...]:
+    """The patterns of secrets that a release's folder names in its redaction.toml; none where it has no such file.
+
+    Raises:
+        DefinitionError: the file is malformed, or a pattern is no regular expression.
+    """
+    if not (folder / PATTERNS).exists():
+        return ()
+    section = Section.of(read_toml(folder / PATTERNS, root=root))
+    patterns = section.texts("patterns")
+    section.finish()
+    try:
+        return Redaction(patterns).patterns
+    except DefinitionError as error:
+        section.fail("patterns", str(error))
+
+
+def dump_patterns(patterns: Iterable[str]) -> str:
+    """The file that ``read_patterns`` reads."""
+    # texts of JSON are texts of TOML, but for the one control character that JSON leaves as it is
+    lines = [f"    {json.dumps(one, ensure_ascii=False)},\n".replace("\x7f", "\\u007f") for one in patterns]
+    return f"# What these match is redacted in recordings, and in a request before its recording is looked for.\npatterns = [\n{''.join(lines)}]\n"
 
 
 def _recording(document: Document, entry: Section, step: str) -> Recording:
     request = entry.section("request")
     reply = entry.section("reply")
     provenance = entry.section("provenance")
-    provider = request.choice("provider", ("ollama", "openai"))
+    provider = request.choice("provider", ("ollama", "openai", "anthropic"))
     sent = Request(provider, request.text("operation", example="/api/generate"), request.mapping("body"))
     try:
         _ = sent.key  # kept from here on
@@ -187,11 +247,16 @@ def _recording(document: Document, entry: Section, step: str) -> Recording:
         step=step,
         cases=entry.texts("cases"),
         request=sent,
-        reply=Reply(_reply_text(reply), reply.integer("status", default=200, low=100), _frames(reply)),
+        reply=Reply(
+            _reply_text(reply), reply.integer("status", default=200, low=100), _frames(reply), _tool_calls(reply)
+        ),
         provenance=kind,
         recorded=provenance.text("recorded", example="a date such as 2026-11-23"),
         note=provenance.text("note", default=""),
         origin=Provenance(provenance.choice("origin", _ORIGINS)) if kind is Provenance.REKEYED else None,
+        model=provenance.text("model", default=""),
+        model_version=provenance.text("model_version", default=""),
+        server=provenance.text("server", default=""),
     )
     for part in (request, reply, provenance, entry):
         part.finish()
@@ -208,13 +273,29 @@ def _reply_text(reply: Section) -> str:
 def _frames(reply: Section) -> tuple[Frame, ...]:
     frames = []
     for entry in reply.sections("frames", default=()):
-        try:
-            data = base64.b64decode(entry.text("data", example="base64"), validate=True)
-        except (binascii.Error, ValueError):
-            entry.fail("data", "not base64; write the frame's bytes in base64")
-        frames.append(Frame(entry.number("offset", low=0.0), data))
+        frames.append(Frame(entry.number("offset", low=0.0), _frame_data(entry)))
         entry.finish()
     return tuple(frames)
+
+
+def _frame_data(entry: Section) -> bytes:
+    if "text" in entry.data and "data" not in entry.data:
+        text = entry.value("text", "text: the frame")
+        if not isinstance(text, str):
+            entry.fail("text", f"{text!r} is not a text; put it in quotes or a block (|)")
+        return text.encode("utf-8", "surrogatepass")
+    try:
+        return base64.b64decode(entry.text("data", example="base64"), validate=True)
+    except (binascii.Error, ValueError):
+        entry.fail("data", "not base64; write the frame's bytes in base64, or its text under text")
+
+
+def _tool_calls(reply: Section) -> tuple[ToolCall, ...]:
+    calls = []
+    for entry in reply.sections("tool_calls", default=()):
+        calls.append(ToolCall(entry.text("name", example="search"), entry.mapping("arguments")))
+        entry.finish()
+    return tuple(calls)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -230,48 +311,71 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _represent_text)
 
 
-def dump_recordings(step: str, recordings: Sequence[Recording]) -> str:
+def dump_recordings(step: str, recordings: Iterable[Recording]) -> str:
     """The YAML file of one step, as ``load_recordings`` reads it.
 
     Raises:
         RecordingError: a recording holds half a character (a lone surrogate), which no YAML file can.
     """
-    entries: list[dict[str, Any]] = []
-    for one in recordings:
-        reply: dict[str, Any] = {"status": one.reply.status, "text": one.reply.text}
-        if one.reply.frames:
-            reply["frames"] = [
-                {"offset": frame.offset, "data": base64.b64encode(frame.data).decode("ascii")}
-                for frame in one.reply.frames
-            ]
-        provenance = {"kind": one.provenance.value, "recorded": one.recorded}
-        if one.origin is not None:
-            provenance["origin"] = one.origin.value
-        if one.note:
-            provenance["note"] = one.note
-        entries.append(
-            {
-                "id": one.id,
-                "cases": list(one.cases),
-                "provenance": provenance,
-                "request": {
-                    "provider": one.request.provider,
-                    "operation": one.request.operation,
-                    "body": dict(one.request.body),
-                },
-                "reply": reply,
-            }
-        )
-        try:
-            json.dumps(entries[-1], ensure_ascii=False).encode()
-        except UnicodeEncodeError as error:
-            raise RecordingError(
-                f"recording {one.id!r} holds half a character ({error.object[error.start : error.end]!a}), "
-                "which cannot be read back, so nothing is written; take it out of the case's inputs or of the reply"
-            ) from error
-    return yaml.dump(
-        {"step": step, "recordings": entries}, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120
-    )
+    return dump_file(step, [dump_entry(one) for one in recordings])
+
+
+def dump_file(step: str, entries: Sequence[str]) -> str:
+    """The YAML file of one step, of what ``dump_entry`` made of its recordings."""
+    return _dumped({"step": step}) + ("recordings:\n" + "".join(entries) if entries else "recordings: []\n")
+
+
+def dump_entry(one: Recording) -> str:
+    """A recording as it stands in the file of its step.
+
+    Raises:
+        RecordingError: it holds half a character (a lone surrogate), which no YAML file can.
+    """
+    provenance = {"kind": one.provenance.value, "recorded": one.recorded}
+    if one.origin is not None:
+        provenance["origin"] = one.origin.value
+    told = {"model": one.model, "model_version": one.model_version, "server": one.server, "note": one.note}
+    provenance |= {key: value for key, value in told.items() if value}
+    entry = {
+        "id": one.id,
+        "cases": list(one.cases),
+        "provenance": provenance,
+        "request": {
+            "provider": one.request.provider,
+            "operation": one.request.operation,
+            "body": dict(one.request.body),
+        },
+        "reply": _dumped_reply(one.reply),
+    }
+    try:
+        json.dumps(entry, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise RecordingError(
+            f"recording {one.id!r} holds half a character ({error.object[error.start : error.end]!a}), "
+            "which cannot be read back, so nothing is written; take it out of the case's inputs or of the reply"
+        ) from error
+    return _dumped([entry])
+
+
+def _dumped(value: Any) -> str:
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+
+
+def _dumped_reply(reply: Reply) -> dict[str, Any]:
+    dumped: dict[str, Any] = {"status": reply.status, "text": reply.text}
+    if reply.tool_calls:
+        dumped["tool_calls"] = [{"name": one.name, "arguments": dict(one.arguments)} for one in reply.tool_calls]
+    if reply.frames:
+        dumped["frames"] = [{"offset": frame.offset, **_dumped_data(frame.data)} for frame in reply.frames]
+    return dumped
+
+
+def _dumped_data(data: bytes) -> dict[str, str]:
+    """A frame as text, which people can read and compare; in base64 where it is none, as where it ends within a character."""
+    try:
+        return {"text": data.decode("utf-8")}
+    except UnicodeDecodeError:
+        return {"data": base64.b64encode(data).decode("ascii")}
 
 
 def readable(request: Request) -> list[str]:

@@ -91,7 +91,7 @@ class RunInfo:
 
 
 def recording_hashes(recordings: Mapping[str, RecordingSet]) -> dict[str, Json]:
-    """Release -> recording id -> SHA-256 over request key, reply (status, text, frames), provenance and cases."""
+    """Release -> recording id -> SHA-256 over request key, reply (status, text, frames, tool calls), provenance and cases."""
     return {
         release: {
             one.id: hashlib.sha256(canonical(_content(one))).hexdigest() for one in recordings[release].recordings
@@ -105,7 +105,8 @@ def _content(recording: Recording) -> Json:
     frames: Json = [[frame.offset, frame.data.hex()] for frame in reply.frames]
     cases: Json = list(recording.cases)
     provenance: Json = [recording.provenance.value, recording.origin.value if recording.origin else None]
-    return [recording.request.key, reply.status, reply.text, frames, provenance, cases]
+    calls: Json = [[one.name, dict(one.arguments)] for one in reply.tool_calls]
+    return [recording.request.key, reply.status, reply.text, frames, calls, provenance, cases]
 
 
 @dataclass(frozen=True)

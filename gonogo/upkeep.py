@@ -1,8 +1,8 @@
 """The upkeep of recordings: adding them, finding those that a changed prompt left behind, moving them to it.
 
 A recording is *moved* where its case now leads to another request, *unused* where no case leads to it, and a case is
-*missing* where no recording was made for it. All of it is pure but the two functions that ask a release
-(``request_of``) and write files (``write_recordings``).
+*missing* where no recording was made for it. All of it is pure but the functions that ask a release
+(``request_of``, ``sent_requests``) and write files (``write_recordings``).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gonogo.documents import Section, closest, read_yaml
-from gonogo.errors import DefinitionError, MissingReply, ProductError, RecordingError
+from gonogo.errors import DefinitionError, MissingReply, ProductError, RecordingError, TargetError
 from gonogo.model import Case, Provenance, Recording, Reply, Request, Step, Workflow
 from gonogo.recordings import RecordingSet, difference, dump_recordings, load_recordings
 from gonogo.stub import LlmFault, Script
@@ -32,6 +32,7 @@ __all__ = [
     "read_replies",
     "rekey",
     "request_of",
+    "sent_requests",
     "survey",
     "write_recordings",
 ]
@@ -132,6 +133,23 @@ def request_of(target: Target, step: Step, case: Case, reply: str | None = None)
     return ran.exchanges[0].request
 
 
+def sent_requests(target: Target, workflow: Workflow, kept: RecordingSet) -> dict[str, Request | str]:
+    """``step/case`` -> the request that a release sends for it, or in words why there is none.
+
+    Args:
+        kept: recordings of the release; a case is answered with the reply that was recorded for it.
+    """
+    sent: dict[str, Request | str] = {}
+    for step in workflow.steps:
+        for case in workflow.cases_of(step.id):
+            made = kept.of_case(step.id, case.id)
+            try:
+                sent[case.path] = request_of(target, step, case, made.reply.text if made else None)
+            except (ProductError, TargetError) as error:
+                sent[case.path] = str(error)
+    return sent
+
+
 def new_recordings(step: str, found: Iterable[tuple[str, str, Request]], source: Source) -> tuple[Recording, ...]:
     """Recordings made of (case id, reply, request); cases that lead to one request share a recording.
 
@@ -191,6 +209,8 @@ def place(
                 )
             elif same:
                 one = replace(one, cases=_joined(one.cases, old.cases))
+            elif not old.cases:  # made for none, as what a recorder could not assign
+                result.append(old)
             elif rest := tuple(case for case in old.cases if case not in one.cases):
                 result.append(replace(old, cases=rest))
         kept = [*result, replace(one, id=_free_id(one.id, {old.id for old in result}))]
@@ -229,10 +249,11 @@ def survey(recordings: RecordingSet, workflow: Workflow, sent: Mapping[str, Requ
                 other = recordings.find(request)
                 advice = f"{other.id} has its request; list the case there" if other else "no recording was made for it"
                 missing[case.path] = advice
-            elif made.request.key != request.key:
-                earlier = moves.get((made.id, request.key))
+            elif recordings.find(request) is not made:
+                sent_now = recordings.redaction.request(request)  # what update is to write
+                earlier = moves.get((made.id, sent_now.key))
                 cases = (*(earlier.cases if earlier else ()), case.id)
-                moves[made.id, request.key] = Moved(made, cases, request)
+                moves[made.id, sent_now.key] = Moved(made, cases, sent_now)
             if made is not None:
                 led_to.add(made.id)
             if isinstance(request, Request) and (answered := recordings.find(request)) is not None:

@@ -27,7 +27,7 @@ from gonogo.criteria import load_criteria
 from gonogo.documentation import Block, blocks, read_documents
 from gonogo.errors import DefinitionError
 from gonogo.project import Project, find_project
-from gonogo.recordings import RecordingSet, load_recordings
+from gonogo.recordings import RecordingSet, load_recordings, read_patterns
 from gonogo.stub import LlmFault, Stub
 from gonogo.stub.control import Control, State
 from gonogo.stub.keeping import BoundedJournal
@@ -78,6 +78,8 @@ SERVING = {
     "gonogo stub serve --port 0": 115,
     "gonogo stub serve fixtures/recordings/2.0.0 fixtures/recordings/1.9.0 --port 0 --pace recorded": 230,
 }
+# Started in a project whose application asks a model, until the first line is there.
+RECORDING = "gonogo record --provider ollama --upstream http://127.0.0.1:11434 --out fixtures/recordings/2.0.0"
 APPLICATION = {
     "BLOG_DATABASE_URL=sqlite:///blog.sqlite3 flask --app app.wsgi init-db",
     "BLOG_DATABASE_URL=sqlite:///blog.sqlite3 gunicorn app.wsgi:application",
@@ -153,6 +155,7 @@ def keep_suite(project: Path, name: str) -> None:
 class TestCommands:
     def test_every_command_is_run_by_something(self) -> None:
         run_here = {
+            RECORDING,
             *IN_THE_EXAMPLE,
             *WITH_ONE_SUITE,
             *WITH_RECORDINGS,
@@ -240,6 +243,19 @@ class TestCommands:
             process.terminate()
         assert process.returncode == 0
         assert re.fullmatch(rf"gonogo stub: {SERVING[command]} recordings on http://127\.0\.0\.1:\d+\n", first)
+
+    def test_the_recorder_says_where_it_is(self, letter: Path) -> None:
+        (letter / "conftest.py").write_text(CONFTEST_WITH_A_MODEL.format(tests=ROOT / "tests"), encoding="utf-8")
+        words = [str(BIN / "gonogo"), *shlex.split(RECORDING)[1:], "--port", "0", "--stop-with-stdin"]
+        done = subprocess.run(
+            words, cwd=letter, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        first, last = done.stdout.splitlines()
+        assert re.fullmatch(
+            r"gonogo record: http://127.0.0.1:\d+ -> http://127.0.0.1:11434, writing fixtures/recordings/2.0.0", first
+        )
+        assert last == "gonogo record: recorded 0, already there 0, cut short 0, failed 0, not recorded 0"
 
     @pytest.mark.parametrize("name", sorted(DOCUMENTS))
     def test_commands_inside_sentences_and_tables_exist(self, name: str, pytestconfig: pytest.Config) -> None:
@@ -343,6 +359,9 @@ class TestBlocks:
             assert load_criteria(tmp_path / "criteria.toml").criteria
         elif "target" in data:
             assert is_part_of(data, example_criteria(HELPDESK)), "a part of the help desk's file"
+        elif "patterns" in data:
+            (tmp_path / "redaction.toml").write_text(found[1].text, encoding="utf-8")
+            assert len(read_patterns(tmp_path)) == 2
         else:
             assert data == {"prompt": example_criteria()["prompt"]}, "the part of the example that the README shows"
 

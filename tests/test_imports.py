@@ -24,6 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "hygiene",
         "project",
         "recordings",
+        "redaction",
         "replies",
         "workflows",
     ),
@@ -33,6 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # measurement through workers, and the workers at work
     ("latency", "report", "workbench"),
     ("rundown", "joining", "upkeep", "fixtures", "options", "stub_commands"),
+    ("capture", "recording_server", "record_command"),
     ("plugin", "cli", "__main__"),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import time
 from dataclasses import replace
@@ -14,8 +15,17 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gonogo.errors import DefinitionError, RecordingError
-from gonogo.model import Frame, Json, Provenance, Recording, Reply, Request
-from gonogo.recordings import RecordingSet, difference, dump_recordings, load_recordings, readable
+from gonogo.model import Frame, Json, Provenance, Recording, Reply, Request, ToolCall
+from gonogo.recordings import (
+    RecordingSet,
+    difference,
+    dump_patterns,
+    dump_recordings,
+    load_recordings,
+    read_patterns,
+    readable,
+)
+from gonogo.redaction import Redaction
 
 BODY: dict[str, Json] = {
     "model": "llama3.1:8b",
@@ -220,7 +230,7 @@ def test_a_re_keyed_recording_says_where_its_reply_came_from(tmp_path: Path) -> 
     [
         ("id", ..., ["the key 'id' is missing", "write id: facts/roman-roads"]),
         ("cases", "roads", ["cases: 'roads' is a text", "write a list of texts"]),
-        ("request/provider", "anthropic", ["request.provider: 'anthropic' is not one of ollama, openai"]),
+        ("request/provider", "mistral", ["request.provider: 'mistral' is not one of ollama, openai, anthropic"]),
         ("request/body", "x", ["request.body: 'x' is a text", "write a mapping"]),
         ("request/body/options", {"temperature": float("nan")}, ["request.body: not JSON", "write texts, numbers"]),
         ("request/headers", {}, ["request.headers: unknown key 'headers'", "known are body, operation, provider"]),
@@ -229,6 +239,10 @@ def test_a_re_keyed_recording_says_where_its_reply_came_from(tmp_path: Path) -> 
         ("reply/status", 20, ["reply.status: 20 lies outside 100"]),
         ("reply/frames", [{"offset": -1, "data": "eA=="}], ["frames[0].offset: -1 lies outside 0.0"]),
         ("reply/frames", [{"offset": 0, "data": "x"}], ["frames[0].data: not base64", "in base64"]),
+        ("reply/frames", [{"offset": 0, "text": 7}], ["frames[0].text: 7 is not a text"]),
+        ("reply/frames", [{"offset": 0, "text": "x", "data": "eA=="}], ["frames[0].text: unknown key 'text'"]),
+        ("reply/tool_calls", [{"arguments": {}}], ["tool_calls[0]: the key 'name' is missing"]),
+        ("reply/tool_calls", [{"name": "f", "arguments": "x"}], ["arguments: 'x' is a text", "write a mapping"]),
         ("reply/frames", [{"offset": 0, "data": "é==="}], ["frames[0].data: not base64", "in base64"]),
         (
             "provenance/kind",
@@ -356,3 +370,102 @@ def test_requests_that_differ_have_a_difference_to_show(before: Json, after: Jso
     one, other = request(prompt=before), request(prompt=after)
     if one.key != other.key:
         assert difference(one, other) != ""
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(
+            "x", tool_calls=(ToolCall("search", {"query": "a\nb", "n": [1, None, {"deep": 0.5}]}), ToolCall("stop", {}))
+        ),
+        Reply("x", frames=(Frame(0.25, b'{"a": "\xc3\xa9"}\n'), Frame(1.5, b"data: x\n\n"), Frame(2.0, b"\xc3"))),
+        Reply(
+            "x", frames=tuple(Frame(0.0, text.encode()) for text in ("", " ", "\n", "\r\n", "\ufeff", "\x85", "null"))
+        ),
+    ],
+    ids=["tool calls", "frames", "odd frames"],
+)
+def test_tool_calls_and_frames_are_read_back_equal(tmp_path: Path, reply: Reply) -> None:
+    made = replace(recording(), reply=reply)
+    assert written_and_read(tmp_path, made) == made
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.binary(max_size=12) | TEXTS.map(str.encode), min_size=1, max_size=4))
+def test_any_frames_are_read_back_equal(tmp_path_factory: pytest.TempPathFactory, data: list[bytes]) -> None:
+    made = replace(recording(), reply=Reply("x", frames=tuple(Frame(0.5, one) for one in data)))
+    assert written_and_read(tmp_path_factory.getbasetemp() / "frames", made) == made
+
+
+def test_a_frame_of_text_is_written_for_people_and_one_in_base64_is_read_as_before(tmp_path: Path) -> None:
+    line = b'{"response": "Straight."}\n'
+    made = replace(recording(), reply=Reply("x", frames=(Frame(0.5, line),)))
+    assert '      text: |\n        {"response": "Straight."}\n' in dump_recordings("facts", [made])
+    encoded = {"offset": 0.5, "data": base64.b64encode(line).decode()}
+    assert load(tmp_path, changed("reply/frames", [encoded])).recordings[0].reply.frames == (Frame(0.5, line),)
+
+
+def test_what_the_models_server_said_of_itself_is_read_back(tmp_path: Path) -> None:
+    made = replace(
+        recording(),
+        provenance=Provenance.CAPTURED,
+        recorded="2026-11-25T09:00:00+00:00",
+        model="llama3.1:8b",
+        model_version="46e0c10c039e",
+        server="ollama 0.12.6",
+    )
+    assert written_and_read(tmp_path, made) == made
+
+
+def test_a_stream_of_thousands_of_frames_is_loaded_in_no_time(tmp_path: Path) -> None:
+    frames = tuple(Frame(number / 100, b'data: {"choices": [{"delta": "%d"}]}\n\n' % number) for number in range(5000))
+    made = replace(recording(), reply=Reply("x", frames=frames))
+    (tmp_path / "facts.yaml").write_text(dump_recordings("facts", [made]), encoding="utf-8")
+    begin = time.process_time()
+    assert load_recordings(tmp_path).recordings == (made,)
+    assert time.process_time() - begin < 2.0, "a tenth of a second on a quiet machine"
+
+
+KEY = "sk-" + "proj-" + "aB3dE5gH7jK9mN1pQ2sT4vW6xY8zA0cD"
+
+
+class TestRedactedRequests:
+    def test_a_request_is_found_whatever_its_secret_is(self) -> None:
+        redacted, plain = recording(prompt="Use [redacted:openai-key]."), recording("rivers", prompt=f"With {KEY}.")
+        found = RecordingSet.of([redacted, plain])
+        for secret in (KEY, KEY.lower()):
+            assert found.find(request(prompt=f"Use {secret}.")) is redacted
+        assert found.find(request(prompt=f"With {KEY}.")) is plain, "what stands there as it is comes first"
+        assert found.find(request(prompt=f"Use {KEY}!")) is None
+
+    def test_nothing_is_redacted_where_a_request_is_found_as_it_is(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        found = RecordingSet.of([recording()])
+        monkeypatch.setattr(Redaction, "request", None)
+        assert found.find(request()) is found.recordings[0]
+
+    def test_patterns_of_the_folder_are_applied(self, tmp_path: Path) -> None:
+        (tmp_path / "redaction.toml").write_text(dump_patterns(["INT-[0-9]{6}"]), encoding="utf-8")
+        found = load(tmp_path, changed("request/body/prompt", "I am [redacted:custom]."))
+        assert found.find(request(prompt="I am INT-123456.")) is found.recordings[0]
+        assert found.find(request(prompt="I am INT-12345.")) is None
+        assert RecordingSet.joined([found, RecordingSet.of([])]).redaction.patterns == ("INT-[0-9]{6}",)
+
+    @pytest.mark.parametrize("pattern", ['say "\\w+"', "\\\\", "é\u2028\x7f\x01x", '"""', "'''"])
+    def test_patterns_are_read_back_as_they_were(self, tmp_path: Path, pattern: str) -> None:
+        (tmp_path / "redaction.toml").write_text(dump_patterns([pattern]), encoding="utf-8")
+        assert read_patterns(tmp_path) == (pattern,)
+
+    @pytest.mark.parametrize(
+        ("content", "said"),
+        [
+            ("patterns = ['(']", r"redaction.toml: patterns: the pattern '\(' is no regular expression"),
+            ("patterns = 'x'", r"redaction.toml: patterns: 'x' is a text; write a list of texts"),
+            ("patterns = []\nvalues = []", r"redaction.toml: values: unknown key 'values'"),
+        ],
+    )
+    def test_wrong_patterns_are_refused_with_value_place_and_remedy(
+        self, tmp_path: Path, content: str, said: str
+    ) -> None:
+        (tmp_path / "redaction.toml").write_text(content)
+        with pytest.raises(DefinitionError, match=said):
+            load_recordings(tmp_path, root=tmp_path)

@@ -98,6 +98,11 @@ class TestPlace:
         (placed,) = place([old], [recording("rivers", "rivers", prompt="a")], order=self.order)
         assert placed == replace(old, cases=("roads", "rivers"))
 
+    @pytest.mark.parametrize("over", [False, True])
+    def test_a_recording_that_was_made_for_no_case_stays(self, over: bool) -> None:
+        old, new = recording("x", prompt="x"), recording("roads", "roads", prompt="a")
+        assert place([old], [new], order=self.order, over=over) == (new, old)
+
     @pytest.mark.parametrize(
         ("new", "what"),
         [
@@ -132,6 +137,14 @@ class TestSurvey:
         )
         sent = {"facts/roads": request("a"), "facts/rivers": request("a"), "facts/seas": request("b")}
         assert survey(kept, workflow, sent).clean
+
+    def test_a_request_fits_its_recording_where_a_secret_in_it_was_redacted(self, workflow: Workflow) -> None:
+        kept = RecordingSet.of([recording("roads", "roads", prompt="With [redacted:openai-key].")])
+        sent: dict[str, Request | str] = {"facts/rivers": "it raised", "facts/seas": "it raised"}
+        key = "sk-" + "x1" * 20
+        assert survey(kept, workflow, sent | {"facts/roads": request(f"With {key}.")}).moved == ()
+        (moved,) = survey(kept, workflow, sent | {"facts/roads": request(f"Without {key}.")}).moved
+        assert moved.sent == request("Without [redacted:openai-key]."), "what update is to write holds no secret"
 
     def test_moved_unused_missing_and_failed_are_told_apart(self, workflow: Workflow) -> None:
         roads, gone = recording("roads", "roads", prompt="a"), recording("gone", "gone", prompt="z")

@@ -382,7 +382,11 @@ class LiveApplication(HttpApplication):
                 "several processes serve, let their metrics be one (the multi-process mode of Prometheus clients)"
             )
         beyond = 2 * edges[-1]  # of what lies above the last edge nothing else is known
-        values = [(beyond if edge == float("inf") else edge, count) for edge, count in sorted(counted.items())]
+        # what a bucket that ends at the limit holds keeps the limit: a nanosecond below it, or sums of floats would break it
+        within = {edge: edge - 1e-9 for edge in edges if limit is not None and abs(edge - limit) <= 1e-9}
+        values = [
+            (beyond if edge == float("inf") else within.get(edge, edge), counted[edge]) for edge in sorted(counted)
+        ]
         return [value for value, count in values for _ in range(count)]
 
     def _buckets(self, histogram: str, step: str) -> dict[float, int]:

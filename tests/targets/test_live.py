@@ -373,6 +373,14 @@ def test_the_times_of_constructions_come_from_the_services_histogram(blog: Blog,
         one.close()
 
 
+def test_the_bucket_that_ends_at_the_limit_lies_within_it(blog: Blog, url: str) -> None:
+    blog.edges = ("0.001", "0.0025", "+Inf")
+    application = live(url)
+    values = application.timed_constructions([CASE], 5, 0.001)
+    application.close()
+    assert [round(value, 9) for value in values] == [0.000999999] * 5
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

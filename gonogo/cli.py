@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from gonogo import rundown
+from gonogo.definitions import load_definitions
 from gonogo.errors import EvidenceError, GonogoError, ProductFailure
 from gonogo.joining import Part, join, read_part
 from gonogo.model import Provenance, Workflow
@@ -40,7 +41,7 @@ from gonogo.upkeep import (
     survey,
     write_recordings,
 )
-from gonogo.workbench import Target, Workbench, load_definitions
+from gonogo.workbench import Target, Workbench
 
 __all__ = ["main"]
 

@@ -11,6 +11,7 @@ import pytest
 
 from gonogo.collector import Collector
 from gonogo.criteria import Criteria, Criterion
+from gonogo.definitions import Definitions
 from gonogo.documents import closest
 from gonogo.errors import EvidenceGap
 from gonogo.gathering import ClaimEvidence
@@ -19,7 +20,7 @@ from gonogo.latency import Stopwatch, lanes_of
 from gonogo.model import Case, Step
 from gonogo.stub import FaultPlan
 from gonogo.targets.client import ReleaseWorker
-from gonogo.workbench import Definitions, Llm, Target, Workbench
+from gonogo.workbench import Llm, Target, Workbench
 
 COLLECTOR = pytest.StashKey[Collector]()
 WORKBENCH = pytest.StashKey[Workbench]()

@@ -18,6 +18,7 @@ import pytest
 
 from gonogo import fixtures, options
 from gonogo.collector import Collector, NotASuite
+from gonogo.definitions import Definitions, load_definitions
 from gonogo.errors import EvidenceGap, GonogoError, ProductFailure
 from gonogo.evidence import Shard
 from gonogo.model import Claim, Outcome
@@ -27,7 +28,7 @@ from gonogo.report import allure as allure_report
 from gonogo.report.terminal import render
 from gonogo.rundown import Rundown, begin_run, exit_status
 from gonogo.runs import RunDirectory
-from gonogo.workbench import Definitions, Workbench, load_definitions
+from gonogo.workbench import Workbench
 
 
 class Hooks:

@@ -11,12 +11,13 @@ from types import MappingProxyType
 
 import click
 
+from gonogo.definitions import load_definitions
 from gonogo.model import Request, Workflow
 from gonogo.project import find_project
 from gonogo.recordings import load_recordings
 from gonogo.redaction import Redaction, shortest_value
 from gonogo.upkeep import check_layout, sent_requests
-from gonogo.workbench import Workbench, load_definitions
+from gonogo.workbench import Workbench
 
 __all__ = ["record"]
 

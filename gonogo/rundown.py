@@ -5,17 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from gonogo.aftermath import counted_note, live_notes, look_back, told_again
 from gonogo.contents import Contents, change_notes
-from gonogo.environment import counted_meanwhile, still_well
-from gonogo.errors import EvidenceError, ProductError, ServiceGone, TargetError
+from gonogo.definitions import Definitions
+from gonogo.errors import EvidenceError, ProductError, ServiceGone
 from gonogo.evidence import Shard, read_shard
 from gonogo.model import (
-    ENVIRONMENT,
     WHOLE,
     Ability,
     Claim,
@@ -31,15 +31,13 @@ from gonogo.model import (
     Status,
     Verdict,
 )
-from gonogo.project import Release
 from gonogo.report import allure as allure_report
 from gonogo.report.document import verdict_document
 from gonogo.report.markdown import as_markdown
 from gonogo.report.results import check_results, keep_results, kept_results
 from gonogo.runs import LoadedRun, RunDirectory, RunInfo, as_written
-from gonogo.targets.client import ReleaseWorker
 from gonogo.verdict import judge, owed_claims
-from gonogo.workbench import Definitions, Target, Workbench
+from gonogo.workbench import Workbench
 
 __all__ = [
     "INTEGRITY",
@@ -93,7 +91,7 @@ def begin_run(workbench: Workbench, phase: Phase, *, reports: Path, suites: Sequ
             worker = workbench.candidate.worker
             abilities |= worker.abilities
             releases[role] |= worker.describe()
-            notes += _live_notes(release, workbench.candidate)
+            notes += live_notes(release, workbench.candidate.source)
         except (ProductError, ServiceGone) as error:
             failure = str(error).splitlines()[0]
     started = datetime.now(UTC)
@@ -108,20 +106,6 @@ def begin_run(workbench: Workbench, phase: Phase, *, reports: Path, suites: Sequ
     )
     directory = RunDirectory.create(reports, info, definitions.project.criteria, recordings)
     return Rundown(directory, info, contents, definitions, notes)
-
-
-def _live_notes(release: Release, candidate: Target) -> list[str]:
-    """What a reader of a live run must know of its evidence."""
-    if release.service is None:
-        return []
-    notes = [f"judged is what answers at {release.service.url}", f"source: {candidate.source}"]
-    if release.stub == "none":
-        notes[1] += "; its model is a real one, so prompts are those that it shows, not those that a model received"
-    if release.service.read_only:
-        notes.append(
-            "read only: previews alone were asked for; nothing is known of runs, of what they store, and of their errors"
-        )
-    return notes
 
 
 @dataclass
@@ -207,7 +191,7 @@ class Rundown:
         changes = [Gap(WHOLE, None, note) for note in change_notes(self._changed)]
         run = self.directory.load()
         shard = Shard(self.directory.shard("leader"))
-        for record in (*integrity(run, allure_results), *_strays(run, failed), *changes, *self._at_the_end()):
+        for record in (*integrity(run, allure_results), *_strays(run, failed), *changes, *self._after_a_service()):
             shard.append(record)
         shard.close()
         run = replace(run, shards=(*run.shards, read_shard(self.directory.shard("leader"))))
@@ -218,32 +202,15 @@ class Rundown:
         self.verdict, self.digest = verdict, digest
         return verdict
 
-    def _at_the_end(self) -> Iterator[Evidence]:
-        """Whether a live service is what it was when the run began; and the end of one that did not even begin."""
-        release = self.definitions.project.candidate if self.definitions else None
-        if self.definitions is None or release is None or release.service is None:
-            return
-        if self.info.failure:  # told by who asked it first
-            return
-        contract = self.definitions.criteria.target
-        try:
-            with ReleaseWorker(release, self.definitions.workflow.steps, contract=contract) as worker:
-                after = worker.describe()
-        except ServiceGone as error:
-            yield Judged(ENVIRONMENT, None, Finding("environment", False, f"when the run had ended, {error}"))
-        except (ProductError, TargetError) as error:
-            yield Gap(WHOLE, None, f"the service could not be looked at when the run had ended: {error}")
-        else:
-            counted = counted_meanwhile(self.info.releases["candidate"], after)
-            if counted:
-                self.notes.append(f"the service counted during the run: {counted}")
-            for finding in still_well(after):
-                yield Judged(ENVIRONMENT, None, finding)
-            before, now = (told.get("version_told") for told in (self.info.releases["candidate"], after))
-            if before != now:
-                yield Gap(
-                    WHOLE, None, f"the service answered as release {before} first, as {now} at {after['told_at']}"
-                )
+    def _after_a_service(self) -> list[Evidence]:
+        """What a live service is when the run has ended; nothing of one that did not even answer first."""
+        if self.definitions is None or self.definitions.project.candidate.service is None or self.info.failure:
+            return []
+        before, after = self.info.releases["candidate"], told_again(self.definitions)
+        if not isinstance(after, Mapping):
+            return [after]
+        self.notes += counted_note(before, after)
+        return list(look_back(before, after))
 
     def _look_again(self) -> None:
         """Remember which files are no longer what they were when the run began, even where they are put back later."""

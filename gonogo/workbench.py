@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gonogo.checks import same_text
 from gonogo.contract import Contract
-from gonogo.criteria import Criteria, load_criteria
+from gonogo.definitions import Definitions
 from gonogo.errors import (
     MissingReply,
     ProductError,
@@ -31,82 +31,21 @@ from gonogo.model import (
     Gap,
     Json,
     Judged,
-    Phase,
     Prompt,
     Reply,
     Step,
     Workflow,
 )
-from gonogo.parsed import ParsedFiles
-from gonogo.project import Project, Release, read_facts
-from gonogo.recordings import RecordingSet, load_recordings
+from gonogo.project import Release, read_facts
+from gonogo.recordings import RecordingSet
 from gonogo.replies import reply_conforms
 from gonogo.stub import FaultPlan, LlmFault, Script
 from gonogo.stub.protocols import prompt_of
 from gonogo.targets.adapter import Built
 from gonogo.targets.client import Ran, ReleaseWorker
 from gonogo.targets.faults import ConstructorFault
-from gonogo.verdict import Facts
-from gonogo.workflows import load_workflow
 
-__all__ = ["Definitions", "Llm", "Target", "Workbench", "load_definitions"]
-
-
-@dataclass(frozen=True)
-class Definitions:
-    """Everything that people wrote, loaded and validated."""
-
-    project: Project
-    criteria: Criteria
-    workflow: Workflow
-
-    @property
-    def releases(self) -> dict[str, Release]:
-        """Role -> release."""
-        found = {"candidate": self.project.candidate}
-        if self.project.baseline is not None:
-            found["baseline"] = self.project.baseline
-        return found
-
-    @cached_property
-    def recordings(self) -> dict[str, RecordingSet]:
-        """Release version -> its recordings."""
-        return {
-            release.version: load_recordings(
-                self.project.recordings_of(release), root=self.project.root, parsed=_parsed(self.project)
-            )
-            for release in self.releases.values()
-        }
-
-    def facts(self, phase: Phase, abilities: Iterable[Ability]) -> Facts:
-        """What a run of these definitions is about."""
-        offered = set(abilities)
-        if self.project.baseline is not None:
-            offered.add(Ability.RELEASES)
-        return Facts(
-            phase=phase,
-            steps=tuple(step.id for step in self.workflow.steps),
-            cases={step.id: tuple(case.id for case in self.workflow.cases_of(step.id)) for step in self.workflow.steps},
-            abilities=frozenset(offered),
-            synthetic=any(recordings.synthetic for recordings in self.recordings.values()),
-        )
-
-
-def _parsed(project: Project) -> ParsedFiles:
-    return ParsedFiles(project.root / ".gonogo_cache")
-
-
-def load_definitions(project: Project) -> Definitions:
-    """Load criteria, workflow and cases of a project.
-
-    Raises:
-        DefinitionError: one of the files is malformed.
-    """
-    return Definitions(
-        project,
-        load_criteria(project.criteria, root=project.root),
-        load_workflow(project.workflows, project.cases, root=project.root, parsed=_parsed(project)),
-    )
+__all__ = ["Llm", "Target", "Workbench"]
 
 
 @dataclass(frozen=True)

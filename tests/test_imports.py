@@ -29,10 +29,12 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "workflows",
     ),
     ("gathering", "generated", "verdict", "contents"),
+    ("definitions",),
     ("stub", "runs"),
     ("collector", "targets"),
     # measurement through workers, and the workers at work
     ("latency", "report", "workbench"),
+    ("aftermath",),
     ("rundown", "joining", "upkeep", "fixtures", "options", "stub_commands"),
     ("capture", "recording_server", "record_command"),
     ("plugin", "cli", "__main__"),

@@ -11,6 +11,7 @@ from types import MappingProxyType
 import pytest
 from small_project import set_options, write_project
 
+from gonogo.definitions import load_definitions
 from gonogo.errors import DefinitionError, ProductError, RecordingError
 from gonogo.model import Case, Provenance, Recording, Reply, Request, Workflow
 from gonogo.project import find_project
@@ -27,7 +28,7 @@ from gonogo.upkeep import (
     survey,
     write_recordings,
 )
-from gonogo.workbench import Workbench, load_definitions
+from gonogo.workbench import Workbench
 
 SYNTHETIC = Source(Provenance.SYNTHETIC, "2026-11-01", "by hand")
 TODAY = "2026-11-23"

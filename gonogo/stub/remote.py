@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -176,15 +177,25 @@ def served_stub(folders: Sequence[Path], *, pace: str = "fast") -> Iterator[str]
         pace,
         "--stop-with-stdin",
     ]
-    with subprocess.Popen(
-        [*command, *(str(folder) for folder in folders)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
+    with (
+        tempfile.TemporaryFile("w+", errors="replace") as errors,
+        subprocess.Popen(
+            [*command, *(str(folder) for folder in folders)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        ) as process,
+    ):
         assert process.stdin is not None
         assert process.stdout is not None
         try:
             first = process.stdout.readline()
             if _FIRST_LINE not in first:
-                raise TargetError(f"the stub of {', '.join(map(str, folders))} did not start; see above what it says")
+                process.wait(_STOPPING)
+                errors.seek(0)
+                said = errors.read().strip() or "it says nothing"
+                raise TargetError(f"the stub of {', '.join(map(str, folders))} did not start: {said[-1000:]}")
             yield first.rpartition(_FIRST_LINE)[2].strip()
         finally:
             process.stdin.close()

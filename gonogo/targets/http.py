@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from gonogo.contract import Contract
 from gonogo.errors import TargetError
@@ -58,7 +58,7 @@ class WsgiTransport:
         environ: dict[str, object] = {
             "REQUEST_METHOD": method,
             "SCRIPT_NAME": "",
-            "PATH_INFO": url.path,
+            "PATH_INFO": unquote(url.path, "latin-1"),  # bytes as characters, as PEP 3333 has it
             "QUERY_STRING": url.query,
             "SERVER_NAME": "localhost",
             "SERVER_PORT": "80",

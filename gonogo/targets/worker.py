@@ -10,75 +10,32 @@ import importlib
 import importlib.util
 import json
 import os
-import platform
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict
 from datetime import datetime
-from functools import partial
 from itertools import cycle
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Protocol
-from urllib.parse import urlsplit
+from typing import Any
 
 from gonogo import memory
 from gonogo.clock import OwnClock
 from gonogo.contract import Contract
-from gonogo.errors import GonogoError, OutboundConnection, TargetError
+from gonogo.errors import GonogoError, TargetError
 from gonogo.model import Ability, Case, Json, Step
 from gonogo.project import Service
-from gonogo.recordings import load_recordings
-from gonogo.stub import Exchange, FaultPlan, LlmFault, Script, Stub
-from gonogo.stub.in_process import ModelClock, installed
+from gonogo.stub import FaultPlan, Script, Stub
+from gonogo.stub.in_process import ModelClock
 from gonogo.targets.adapter import Adapter, Built, TimesItself, WorkerContext, prompt_to_json
 from gonogo.targets.faults import ConstructorFault, broken_constructor
+from gonogo.targets.gate import Gate
+from gonogo.targets.standin import ModelStub, stand_in
 from gonogo.targets.wire import case_from_json, script_from_json
 from gonogo.workflows import step_from_json
-
-
-class _Gate:
-    """Refuses every outbound connection and remembers it, because an application may swallow the refusal."""
-
-    def __init__(self, allowed: tuple[str, ...], stub: tuple[str, int] | None) -> None:
-        self.allowed = allowed
-        self.stub = stub  # host and port of a stub that serves HTTP
-        self.refused: list[str] = []
-
-    def __call__(self, event: str, args: tuple[Any, ...]) -> None:
-        if event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
-            address = args[1]
-            host, port = (str(address[0]), address[1]) if isinstance(address, tuple) else (str(address), None)
-        elif event in ("socket.getaddrinfo", "socket.gethostbyname"):
-            host, port = str(args[0]), args[1] if len(args) > 1 else None
-        else:
-            return
-        if host not in self.allowed and (self.stub is None or (host, str(port)) != (self.stub[0], str(self.stub[1]))):
-            self.refused.append(host)
-            raise OutboundConnection(
-                f"the release tried to reach {host!r}; open to it are {list(self.allowed)}, and its stub {self._way}"
-            )
-
-    @property
-    def _way(self) -> str:
-        return "by way of requests" if self.stub is None else "at http://{}:{}".format(*self.stub)
-
-    def stray(self, call: str) -> None:
-        """A call over HTTP that no model is asked by."""
-        self.refused.append(call)
-
-    def report(self) -> dict[str, Json] | None:
-        """The answer that names what the release tried to reach since the last one, or none."""
-        if not self.refused:
-            return None
-        places, self.refused = sorted(set(self.refused)), []
-        return {
-            "broken": f"the release tried to reach {', '.join(places)}; its stub answers {self._way}",
-            "kind": OutboundConnection.__name__,
-        }
 
 
 def load_factory(reference: str) -> Callable[[WorkerContext], Adapter]:
@@ -265,30 +222,6 @@ class Server:
         return None
 
 
-class ModelStub(Protocol):
-    """Stands in for the model of a release: in this process, on the wire, or not at all (``base_url`` is none)."""
-
-    @property
-    def base_url(self) -> str | None:
-        """Where it answers; empty where the adapter says it."""
-        ...
-
-    def expect(
-        self, *, step: str | None = None, script: Script | None = None, fault: LlmFault | FaultPlan | None = None
-    ) -> None:
-        """What the next requests are answered with; the journal begins anew."""
-        ...
-
-    @property
-    def journal(self) -> Iterable[Exchange]:
-        """What was asked since then."""
-        ...
-
-    def release(self) -> None:
-        """Let others have it; what was expected is over."""
-        ...
-
-
 def _raised(error: BaseException) -> Json:
     return {
         "type": type(error).__name__,
@@ -297,7 +230,7 @@ def _raised(error: BaseException) -> Json:
     }
 
 
-def _answer(server: Server, message: Mapping[str, Any], gate: _Gate) -> dict[str, Json]:
+def _answer(server: Server, message: Mapping[str, Any], gate: Gate) -> dict[str, Json]:
     try:
         answer: dict[str, Json] = {"value": getattr(server, message["operation"])(**message["arguments"])}
     except GonogoError as error:
@@ -313,56 +246,6 @@ def _clock_of(frozen_at: str | None) -> AbstractContextManager[object]:
     import time_machine  # a tenth of a second, which a worker with the usual clock need not wait for
 
     return time_machine.travel(datetime.fromisoformat(frozen_at).timestamp(), tick=False)
-
-
-class NoStub:
-    """Stands where nothing stands in for the model: it is a real one, and what it is sent is not seen."""
-
-    base_url: str | None = None
-    journal: tuple[Exchange, ...] = ()
-
-    def expect(
-        self, *, step: str | None = None, script: Script | None = None, fault: LlmFault | FaultPlan | None = None
-    ) -> None:
-        """A script is for a stub; a real model answers as it likes.
-
-        Raises:
-            TargetError: a fault is asked for, which nobody can plant.
-        """
-        if fault is not None:
-            raise TargetError(
-                "the model is a real one, which no fault can be planted in; name a stub with --gonogo-stub"
-            )
-
-    def release(self) -> None:
-        """Nothing is held."""
-
-
-def _stand_in(
-    opening: Mapping[str, Any], gate: _Gate, own_clock: OwnClock, stack: ExitStack
-) -> tuple[ModelStub, ModelClock]:
-    """What answers for the release's model, as ``Release.stub`` says; and the clock of the waiting for it."""
-    kind, recordings = opening["stub"], opening["recordings"]
-    folder = Path(recordings) if recordings else Path(opening["tree"]) / "no-recordings"
-    if kind == "requests":
-        stub = Stub(partial(load_recordings, folder))
-        return stub, stack.enter_context(installed(stub, own_clock.now_ns, gate.stray))
-    if kind == "none":
-        return NoStub(), ModelClock()
-    # imported where it is needed: a worker whose stub lives inside it need not wait for this
-    from gonogo.stub.remote import RemoteStub, served_stub
-
-    if kind == "wire" and not folder.is_dir():  # as before the first reply is recorded
-        folder = Path(opening["scratch"]) / "no-recordings"
-        folder.mkdir()
-    url = stack.enter_context(served_stub([folder])) if kind == "wire" else kind
-    address = urlsplit(url)
-    gate.stub = (str(address.hostname), address.port or 80)
-    token_env = (opening["contract"] or {}).get("stub_token_env")
-    holder = f"{platform.node()}, process {os.getpid()}"
-    remote = RemoteStub(url, holder=holder, token=os.environ.get(token_env) if token_env else None)
-    stack.callback(remote.close)
-    return remote, ModelClock()
 
 
 def _context(opening: Mapping[str, Any], stub: ModelStub) -> WorkerContext:
@@ -384,11 +267,11 @@ def main() -> None:
     tree = Path(opening["tree"])
     sys.path.insert(0, str(tree))
     own_clock = OwnClock()
-    gate = _Gate(tuple(opening["network"]), None)
+    gate = Gate(tuple(opening["network"]))
     with ExitStack() as stack:
         stack.enter_context(_clock_of(opening["frozen_at"]))
         try:
-            stub, model_clock = _stand_in(opening, gate, own_clock, stack)
+            stub, model_clock = stand_in(opening, gate, own_clock, stack)
             if opening["service"] is None:  # of a live service, no code runs here
                 sys.addaudithook(gate)
             adapter = load_factory(opening["adapter"])(_context(opening, stub))

@@ -21,7 +21,8 @@ from gonogo.errors import ReleaseChanged, ServiceGone, TargetError
 from gonogo.model import Ability, Case, FormatTemplate, InputField, Json, Step
 from gonogo.project import Service
 from gonogo.targets.adapter import WorkerContext
-from gonogo.targets.live import LiveApplication, NoAnswer, SocketTransport
+from gonogo.targets.live import LiveApplication
+from gonogo.targets.sockets import NoAnswer, SocketTransport
 
 _FORMAT = FormatTemplate("any", "Any", "", "input", {}, "")
 STEP = Step(

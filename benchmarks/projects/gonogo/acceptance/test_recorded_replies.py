@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from gonogo.definitions import Definitions
 from gonogo.errors import MissingReply
 from gonogo.gathering import ClaimEvidence
 from gonogo.model import Case, Json, Request, Step
 from gonogo.replies import reply_conforms
-from gonogo.workbench import Definitions, Target
+from gonogo.workbench import Target
 
 pytestmark = pytest.mark.criterion("recorded-replies")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import signal
 import socket
@@ -93,6 +94,43 @@ def test_without_a_stub_the_prompts_are_those_that_the_service_shows(copy: Copy,
     assert answer.verdicts["prompt-structure"] == "GO", answer.output
     assert any(note.startswith("source: preview") for note in answer.document["notes"])
     assert answer.document["run"]["phase"] == "post-real"
+
+
+PLANNED = """
+import json
+import pathlib
+
+import pytest
+
+from gonogo.stub import FaultPlan, LlmFault
+
+pytestmark = pytest.mark.criterion("error-rate")
+
+
+def statuses(cases, candidate, definitions, llm):
+    scripts = {step.id: llm.script(step) for step in definitions.workflow.steps}
+    runs = [candidate.run(case, script=scripts[case.step], watched=False).run for case in cases]
+    return [run.status for run in runs]
+
+
+def test_planned(cases, candidate, definitions, llm, plan_faults, evidence, pytestconfig):
+    plan_faults(FaultPlan(LlmFault.UNAUTHORIZED, rate=0.5, seed=2))
+    struck = statuses(cases, candidate, definitions, llm)
+    name = "live" if pytestconfig.getoption("--gonogo-target") else "in_process"
+    evidence.sample("errors", [float(status >= 400) for status in struck], unit="share", case=cases[0])
+    (pathlib.Path(pytestconfig.rootpath) / f"{name}.json").write_text(json.dumps(struck))
+"""
+
+
+def test_faults_that_a_suite_plans_strike_the_same_runs_in_both_transports(copy: Copy, live: Deployment) -> None:
+    (copy.root / "acceptance" / "test_error_rate.py").write_text(PLANNED, encoding="utf-8")
+    copy.judge("error-rate")
+    copy.judge(
+        "error-rate", options=("--gonogo-phase=post", f"--gonogo-target={live.url}", f"--gonogo-stub={live.stub}")
+    )
+    struck = json.loads((copy.root / "in_process.json").read_text(encoding="utf-8"))
+    assert json.loads((copy.root / "live.json").read_text(encoding="utf-8")) == struck
+    assert set(struck) == {200, 502}
 
 
 @contextmanager

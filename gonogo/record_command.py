@@ -15,7 +15,7 @@ from gonogo.definitions import load_definitions
 from gonogo.model import Request, Workflow
 from gonogo.project import find_project
 from gonogo.recordings import load_recordings
-from gonogo.redaction import Redaction, shortest_value
+from gonogo.redaction import SHORTEST_VALUE, Redaction
 from gonogo.upkeep import check_layout, sent_requests
 from gonogo.workbench import Workbench
 
@@ -171,9 +171,9 @@ def _say_failed(found: _Cases) -> None:
 
 def _value(name: str) -> str:
     value = os.environ.get(name, "")
-    if len(value) < shortest_value():
+    if len(value) < SHORTEST_VALUE:
         what = "is not set" if not value else f"has {len(value)} characters, as many words have"
         raise click.UsageError(
-            f"--redact-env {name}: the environment variable {name} {what}; put a secret of at least {shortest_value()} into it"
+            f"--redact-env {name}: the environment variable {name} {what}; put a secret of at least {SHORTEST_VALUE} into it"
         )
     return value

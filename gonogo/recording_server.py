@@ -21,6 +21,7 @@ from gonogo.stub.serving import Server, listening, shown_url, when_stdin_ends
 __all__ = ["Address", "read_upstream", "serve", "summary"]
 
 _LAST_ANSWERS = 10  # seconds that answers in flight have when the recorder stops
+_IDLE = 2.0  # seconds; a server that closes an idle connection sooner would lose a request
 _CONNECTING = 10.0  # seconds for a connection to the model; its answer may take as long as it takes
 
 
@@ -103,7 +104,7 @@ def serve(
         client = httpx.AsyncClient(
             verify=trusted,
             timeout=httpx.Timeout(None, connect=_CONNECTING),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
+            limits=httpx.Limits(max_connections=None, keepalive_expiry=_IDLE),
             trust_env=not _is_loopback(
                 address.upstream.host
             ),  # a proxy for the outside leads to no model on this machine

@@ -20,9 +20,10 @@ from urllib.parse import quote
 from gonogo.errors import DefinitionError
 from gonogo.model import Json, Request
 
-__all__ = ["MARKER", "Redaction", "Span", "cut", "is_secret", "joined", "kinds_in", "shortest_value"]
+__all__ = ["MARKER", "SHORTEST_VALUE", "Redaction", "Span", "cut", "is_secret", "joined", "kinds_in"]
 
 MARKER = re.compile(r"\[redacted:([\w-]{1,80})\]")
+SHORTEST_VALUE = 6  # characters of an exact value, so that it is no word that stands everywhere
 _ROUNDS = 4  # a replacement may show another secret beside it; more often than this it never does
 _DEPTH = 4  # JSON within a text within JSON ...
 
@@ -297,11 +298,6 @@ def is_secret(name: str, value: Json) -> bool:
             value and (_SENSITIVE.fullmatch(name) or (name.lower() == "token" and _LIKE_A_TOKEN.fullmatch(value)))
         )
     return isinstance(value, int | float) and not isinstance(value, bool) and bool(_SENSITIVE.fullmatch(name))
-
-
-def shortest_value() -> int:
-    """How long an exact value must be, so that it is no word that stands everywhere."""
-    return 6
 
 
 def _as_mapping(value: Json) -> dict[str, Json]:

@@ -53,6 +53,8 @@ class _Handler(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         model: Model = self.server.model  # type: ignore[attr-defined]  # set below
         first = self.rfile.readline().decode().strip()
+        if not first:  # a client that connected and was killed
+            return
         headers: dict[str, str] = {}
         while line := self.rfile.readline().decode().strip():
             name, _, value = line.partition(":")

@@ -108,6 +108,16 @@ class TestRecordings:
     def add(self, role: str, *options: str) -> Result:
         return gonogo("recordings", "add", "facts-replies.yaml", "title-replies.yaml", "--release", role, *options)
 
+    def test_a_secret_in_a_request_is_not_written_and_the_recording_fits(self, project: Path) -> None:
+        key = "sk-" + "x1" * 20
+        set_options(project, candidate={"sends": f" Use {key}."})
+        assert self.add("candidate").exit_code == 0
+        for path in (project / "recordings").rglob("*.yaml"):
+            text = path.read_text()
+            assert key not in text
+            assert "Use [redacted:openai-key]." in text
+        assert "candidate 2.0: 3 cases, 3 recordings: all fit" in gonogo("recordings", "check").output
+
     def test_replies_are_recorded_with_the_request_that_the_release_sends(self, project: Path) -> None:
         result = self.add("candidate", "--note", "by hand")
         assert result.exit_code == 0, result.stderr

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gonogo.errors import DefinitionError, GonogoError
-from gonogo.recordings import RecordingSet, load_recordings
+from gonogo.recordings import PATTERNS, RecordingSet, load_recordings
 
 __all__ = ["Library", "Loaded"]
 
@@ -74,10 +74,10 @@ class Library:
 
     def _state(self) -> frozenset[tuple[str, int, int]]:
         found = []
-        for path in (path for folder in self.folders for path in folder.glob("*.yaml")):
+        for path in (path for folder in self.folders for path in (*folder.glob("*.yaml"), folder / PATTERNS)):
             try:
                 told = path.stat()
-            except FileNotFoundError:  # removed since it was listed
+            except FileNotFoundError:  # removed since it was listed, or no patterns
                 continue
             found.append((str(path), told.st_mtime_ns, told.st_size))
         return frozenset(found)

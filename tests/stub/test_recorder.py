@@ -260,6 +260,15 @@ def test_a_request_larger_than_the_bound_goes_through_and_is_not_recorded(model:
     assert "not recorded 1" in recording.said
 
 
+def test_a_reply_larger_than_the_bound_goes_through_and_is_not_recorded(model: Model, out: Path) -> None:
+    model.answers[WHOLE.operation] = Told([(0.0, b"x" * 1024 * 1024)] * 65)
+    with recorder(model.url, out) as recording:
+        assert len(ask(recording.url, WHOLE).content) == 65 * 1024 * 1024
+        assert recording.stop() == 0
+    assert "the answer is larger than 67108864 bytes" in recording.complained
+    assert "not recorded 1" in recording.said
+
+
 def test_a_request_that_is_recorded_is_recorded_again_only_where_that_is_asked_for(model: Model, out: Path) -> None:
     model.says(WHOLE, Reply("First."))
     with recorder(model.url, out) as recording:

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import gc
-import os
-import signal
 import socket
-import sys
-import threading
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from types import FrameType
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -28,6 +20,7 @@ from gonogo.stub.keeping import BoundedJournal
 from gonogo.stub.lease import Lease
 from gonogo.stub.library import Library, Loaded
 from gonogo.stub.server import CONNECTION, CONTROL, StubApplication
+from gonogo.stub.serving import Server, listening, shown_url, when_stdin_ends
 
 __all__ = ["Settings", "serve"]
 
@@ -95,36 +88,6 @@ class _Protocol(HttpToolsProtocol):
                 self.send_400_response(f"The headers are larger than {_LARGEST_HEAD} bytes.")
 
 
-class _Server(uvicorn.Server):
-    """Says when it listens, and ends with status 0 where a signal ends it."""
-
-    def __init__(self, config: uvicorn.Config, on_start: Callable[[], None], on_stop: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._on_start, self._on_stop = on_start, on_stop
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen."""
-        await super().startup(sockets)
-        self._on_start()
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop after the requests that are in flight."""
-        super().handle_exit(sig, frame)
-        self._on_stop()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Stop on SIGINT and SIGTERM; uvicorn's own way would raise them again at the end."""
-        loop = asyncio.get_running_loop()
-        for one in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(one, self.handle_exit, one, None)
-        try:
-            yield
-        finally:
-            for one in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(one)
-
-
 def serve(settings: Settings, say: Callable[[str], None], complain: Callable[[str], None]) -> None:
     """Serve recordings until a signal comes, or standard input closes where that was asked for.
 
@@ -137,7 +100,7 @@ def serve(settings: Settings, say: Callable[[str], None], complain: Callable[[st
         DefinitionError: the recordings cannot be loaded.
         TargetError: the address cannot be listened on.
     """
-    with _listening(settings.host, settings.port) as listening:
+    with listening(settings.host, settings.port) as socket_:
         library = Library(settings.folders)
         journal, state = BoundedJournal(settings.journal_bytes), State()
         stub = Stub(_taken(library.load(), complain), journal=journal)
@@ -157,11 +120,9 @@ def serve(settings: Settings, say: Callable[[str], None], complain: Callable[[st
             timeout_keep_alive=_IDLE,  # a client that uses a connection again must not find it closed just then
             timeout_graceful_shutdown=_LAST_REQUESTS,
         )
-        host, port = listening.getsockname()[:2]
-        shown = f"[{host}]" if ":" in host else host
-        server = _Server(
+        server = Server(
             config,
-            lambda: say(f"gonogo stub: {len(stub.loaded.recordings)} recordings on http://{shown}:{port}"),
+            lambda: say(f"gonogo stub: {len(stub.loaded.recordings)} recordings on {shown_url(socket_)}"),
             application.stopping.set,
         )
 
@@ -175,18 +136,17 @@ def serve(settings: Settings, say: Callable[[str], None], complain: Callable[[st
                 complain(f"{len(found.recordings.recordings)} recordings, loaded anew")
 
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-            runner.run(_run(server, listening, library.watch(take), settings.stop_with_stdin))
+            runner.run(_run(server, socket_, library.watch(take), settings.stop_with_stdin))
 
 
 async def _run(
-    server: _Server, listening: socket.socket, watch: Coroutine[object, object, None], stop_with_stdin: bool
+    server: Server, socket_: socket.socket, watch: Coroutine[object, object, None], stop_with_stdin: bool
 ) -> None:
     if stop_with_stdin:
-        stop = partial(asyncio.get_running_loop().call_soon_threadsafe, server.handle_exit, signal.SIGTERM, None)
-        threading.Thread(target=_when_stdin_ends, args=(stop,), daemon=True).start()
+        when_stdin_ends(server.stop)
     watching = asyncio.ensure_future(watch)
     try:
-        await server.serve(sockets=[listening])
+        await server.serve(sockets=[socket_])
     finally:
         watching.cancel()
 
@@ -196,20 +156,3 @@ def _taken(loaded: Loaded, complain: Callable[[str], None]) -> RecordingSet:
         shown = ", ".join(ids[:_SHOWN]) + (", ..." if len(ids) > _SHOWN else "")
         complain(f"{folder}: {len(ids)} not served, as an earlier folder has recordings of the same requests: {shown}")
     return loaded.recordings
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, _, _, _, address = found[0]
-        return socket.create_server(address[:2], family=family, backlog=2048)
-    except OSError as error:
-        why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be listened on ({error.strerror or error})"
-        raise TargetError(f"{host}:{port} {why}; choose another with --port, 0 takes a free one") from error
-
-
-def _when_stdin_ends(stop: Callable[[], object]) -> None:
-    # the descriptor, not sys.stdin: a thread that waits in there holds a lock that the interpreter wants when it ends
-    while os.read(sys.stdin.fileno(), 4096):
-        pass
-    stop()

@@ -10,6 +10,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 import uvicorn
 
@@ -21,9 +22,11 @@ __all__ = ["Server", "listening", "shown_url", "when_stdin_ends"]
 class Server(uvicorn.Server):
     """Says when it listens, and ends with status 0 where a signal ends it."""
 
-    def __init__(self, config: uvicorn.Config, on_start: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, on_start: Callable[[], None], on_stop: Callable[[], None] | None = None
+    ) -> None:
         super().__init__(config)
-        self._on_start = on_start
+        self._on_start, self._on_stop = on_start, on_stop
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen."""
@@ -42,9 +45,15 @@ class Server(uvicorn.Server):
             for one in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(one)
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal came."""
+        super().handle_exit(sig, frame)
+        if self._on_stop is not None:
+            self._on_stop()
+
     def stop(self) -> None:
         """Stop after the requests that are in flight."""
-        self.should_exit = True
+        self.handle_exit(signal.SIGTERM, None)
 
 
 def listening(host: str, port: int) -> socket.socket:

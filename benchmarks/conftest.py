@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import median
-from typing import TypeAlias
+from types import MappingProxyType
+from typing import Protocol
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-Keep: TypeAlias = "Callable[[str, str, str], None]"
+
+class Keep(Protocol):
+    """Keeps a time for the table: the median of what was timed, or the time that a tool has measured itself."""
+
+    def __call__(self, table: str, group: str, name: str, seconds: float | None = None) -> None:
+        """``seconds``: none where it is what ``benchmark`` has timed."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -23,10 +30,57 @@ class Taken:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Table:
+    """How times are printed.
+
+    Attributes:
+        ours: what ratios are taken of: time of the other / time of ours.
+        unit: of the figures.
+        scale: what a second is in this unit; of a rate, how many there are in a second.
+        least: the ratio to reach, or more; none where the others stand there for scale.
+        rate: whether figures are how many there are in a second, not how long one takes.
+        own: of some others, the least ratio, the largest one, and none where it stands there for scale.
+    """
+
+    ours: str
+    unit: str
+    scale: float
+    least: float | None
+    rate: bool = False
+    own: Mapping[str, tuple[float | None, float | None]] = field(default_factory=lambda: MappingProxyType({}))
+
+    def figure(self, seconds: float) -> float:
+        """A time in the unit of the table."""
+        return self.scale / seconds if self.rate else self.scale * seconds
+
+    def judged(self, name: str, ratio: float) -> str:
+        """What is said of a ratio."""
+        least, most = self.own.get(name, (self.least, None))
+        if least is None and most is None:
+            return "for scale"
+        if least is not None and ratio < least:
+            return f"MISSED (at least {least:g})"
+        if most is not None and ratio > most:
+            return f"MISSED (at most {most:g})"
+        return "reached"
+
+
 KEPT = pytest.StashKey[list[Taken]]()
-# table -> what its ratios are taken of, the unit, and the ratio to reach (more is better)
-TABLES = {"constructor": ("constructor", "µs", 1e6, 1.0), "verification": ("gonogo", "s", 1.0, 5.0)}
-FOR_SCALE = frozenset({"Jinja2, bare"})  # builds another text where an input needs escaping; no ratio to reach
+FOR_SCALE = (None, None)
+TABLES = {
+    # bare Jinja2 builds another text where an input needs escaping
+    "constructor": Table("constructor", "µs", 1e6, 1.0, own={"Jinja2, bare": FOR_SCALE}),
+    "verification": Table("gonogo", "s", 1.0, 5.0),
+    "stub": Table(
+        "gonogo, 1 recording",
+        "/s",
+        1.0,
+        None,
+        rate=True,
+        own={"aimock, 1 recording": (2.0, None), "gonogo, 10,000 recordings": (None, 1 / 0.9)},
+    ),
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -36,11 +90,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def keep(pytestconfig: pytest.Config, benchmark: BenchmarkFixture) -> Keep:
-    """Keep the median of what ``benchmark`` has just measured, for the table: table, group, name."""
+    """Keep what ``benchmark`` has just measured, for the table."""
 
-    def take(table: str, group: str, name: str) -> None:
+    def take(table: str, group: str, name: str, seconds: float | None = None) -> None:
         if benchmark.stats is not None:  # none with --benchmark-disable
-            pytestconfig.stash[KEPT].append(Taken(table, group, name, benchmark.stats.stats.median))
+            taken = benchmark.stats.stats.median if seconds is None else seconds
+            pytestconfig.stash[KEPT].append(Taken(table, group, name, taken))
 
     return take
 
@@ -55,8 +110,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             terminalreporter.write_line(line)
 
 
-def _lines(table: str, taken: Sequence[Taken]) -> Iterator[str]:
-    ours, unit, scale, wanted = TABLES[table]
+def _lines(name: str, taken: Sequence[Taken]) -> Iterator[str]:
+    table = TABLES[name]
+    ours = table.ours
     yield f"ratio: time of the other / time of {ours}, run by run; more than 1 means that {ours} is faster"
     for group in dict.fromkeys(one.group for one in taken):
         yield ""
@@ -64,18 +120,15 @@ def _lines(table: str, taken: Sequence[Taken]) -> Iterator[str]:
         names = dict.fromkeys(one.name for one in taken if one.group == group)
         seconds = {name: [one.seconds for one in taken if (one.group, one.name) == (group, name)] for name in names}
         for name, values in seconds.items():
-            figures = " ".join(
-                f"{value * scale:>7.2f} {unit:<2}" for value in (median(values), min(values), max(values))
-            )
-            ratio = "" if name == ours else _ratio(values, seconds.get(ours, []), None if name in FOR_SCALE else wanted)
+            shown = (table.figure(value) for value in (median(values), min(values), max(values)))
+            figures = " ".join(f"{value:>7.{0 if table.rate else 2}f} {table.unit:<2}" for value in shown)
+            ratio = "" if name == ours else _ratio(table, name, values, seconds.get(ours, []))
             yield f"  {name:<28} {figures}    {ratio}".rstrip()
 
 
-def _ratio(values: Sequence[float], ours: Sequence[float], wanted: float | None) -> str:
+def _ratio(table: Table, name: str, values: Sequence[float], ours: Sequence[float]) -> str:
     if len(values) != len(ours):
         return "  (not all runs were taken)"
     ratios = [other / mine for other, mine in zip(values, ours, strict=True)]
     figures = f"{median(ratios):>6.2f}  {min(ratios):.2f} to {max(ratios):.2f}"
-    if wanted is None:
-        return f"{figures}  for scale"
-    return f"{figures}  {'reached' if median(ratios) >= wanted else f'MISSED (at least {wanted:g})'}"
+    return f"{figures}  {table.judged(name, median(ratios))}"

@@ -47,7 +47,9 @@ def write_replay(folder: Path, *, steps: int = STEPS, cases: int = CASES) -> Rep
     Raises:
         ValueError: a step of the repository has no recorded reply that conforms.
     """
-    shutil.copytree(TEMPLATES, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        TEMPLATES, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", "aimock", "wrk")
+    )
     workflow = load_workflow(ROOT / "workflows", ROOT / "fixtures" / "cases", root=ROOT)
     recorded = load_recordings(ROOT / "fixtures" / "recordings" / RELEASE, root=ROOT)
     constructed_from = {step.id: step for step in load_app_workflow(ROOT / "workflows").steps}

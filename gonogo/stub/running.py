@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -27,6 +28,7 @@ __all__ = ["Settings", "serve"]
 _LARGEST_HEAD = 64 * 1024  # bytes of a request's first line and headers
 _SHOWN = 5  # recordings that are named where several are not served
 _IDLE = 300  # seconds that a connection without a request is kept
+_GATHERED = 64 * 1024  # bytes of an answer that are sent before more is written
 _LAST_REQUESTS = 10  # seconds that requests in flight have when the server stops
 
 
@@ -63,10 +65,69 @@ class Settings:
             )
 
 
+class _Gathering(asyncio.Transport):
+    """Sends in one piece what is written before the loop turns: head and body of an answer, all frames that come at once.
+
+    Each write of its own would be a call of the system, and those take longer than everything else that an answer needs.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        super().__init__()
+        self._transport = transport
+        self._loop = asyncio.get_running_loop()
+        self._written: list[bytes] = []
+        self._size = 0
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Send soon; at once where there is much, so that the one who writes is told to wait."""
+        if not self._written:
+            self._loop.call_soon(self._send)
+        self._written.append(bytes(data))
+        self._size += len(data)
+        if self._size > _GATHERED:
+            self._send()
+
+    def _send(self) -> None:
+        if self._written:
+            self._transport.write(b"".join(self._written))
+            self._written.clear()
+            self._size = 0
+
+    def close(self) -> None:
+        """Close when everything is sent."""
+        self._send()
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Close, whatever is not sent."""
+        self._written.clear()
+        self._transport.abort()
+
+    def is_closing(self) -> bool:
+        """Whether it is closed, or will be."""
+        return self._transport.is_closing()
+
+    def get_extra_info(self, name: str, default: object = None) -> Any:
+        """What the transport knows."""
+        return self._transport.get_extra_info(name, default)
+
+    def pause_reading(self) -> None:
+        """Read no more."""
+        self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read again."""
+        self._transport.resume_reading()
+
+
 class _Protocol(HttpToolsProtocol):
     """Lets the application break the connection that a request came on, and bounds the head of a request."""
 
     _head: int | None = None  # bytes of a head that is not complete
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """A client has come."""
+        super().connection_made(_Gathering(transport))
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -117,6 +178,7 @@ def serve(settings: Settings, say: Callable[[str], None], complain: Callable[[st
             log_level="error",
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             timeout_keep_alive=_IDLE,  # a client that uses a connection again must not find it closed just then
             timeout_graceful_shutdown=_LAST_REQUESTS,
         )

@@ -38,7 +38,7 @@ CONTROL = "/_gonogo"  # below it lies the control API
 CONNECTION = "gonogo.connection"  # the ASGI extension that holds the transport, which faults break
 FAULT_HEADER = "x-gonogo-fault"
 _FAULT = FAULT_HEADER.encode()
-_KNOWN_BYTES = 64 * 1024 * 1024
+_KNOWN_BYTES = 256 * 1024 * 1024
 _DISCARDED = 8  # times the largest body are read and thrown away, so that a client hears why
 _OVERHEAD = 1024
 
@@ -65,14 +65,22 @@ class KnownRequests:
     size: int = 0
     known: dict[tuple[str, bytes], _Known] = field(default_factory=dict)
 
-    def read(self, path: str, body: bytes) -> _Known | None:
-        """The request, or none where the call is no request to a model."""
+    def read(self, path: str, body: bytes, recordings: RecordingSet) -> _Known | None:
+        """The request, or none where the call is no request to a model.
+
+        One that was recorded is the recorded one itself, not another of the same content: of many there is one in memory.
+        """
         known = self.known.get((path, body))
         if known is None:
             request = read_request(path, body)
             if request is None:
                 return None
-            known = _Known(request, 2 * len(body) + len(path) + _OVERHEAD)
+            size = len(body) + len(path) + _OVERHEAD
+            recording = recordings.find(request)
+            if recording is None:
+                known = _Known(request, size + len(body))
+            else:
+                known = _Known(recording.request, size)
             if known.size <= self.most_bytes:
                 self.known[path, body] = known
                 self.size += known.size
@@ -121,7 +129,9 @@ class StubApplication:
             await self._too_large(scope, send)
         elif path.startswith(CONTROL):
             await self.control(scope, _replayed(body, receive), send)
-        elif scope["method"] == "POST" and (known := self.requests.read(path, body)) is not None:
+        elif scope["method"] == "POST" and (
+            known := self.requests.read(path, body, self.stub.loaded)
+        ):
             self.lease.lapse()
             await self._answer(known, scope, receive, send)
         else:

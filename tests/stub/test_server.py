@@ -27,6 +27,7 @@ from gonogo.stub.protocols import Parsed, parse_reply
 from gonogo.stub.remote import RemoteStub, served_stub
 from gonogo.stub.server import KnownRequests, StubApplication
 
+NOTHING = RecordingSet.of(())
 FIXTURES = Path(__file__).parent.parent.parent / "fixtures" / "recordings"
 
 
@@ -360,16 +361,24 @@ class TestTheApplication:
 
     def test_a_request_that_was_asked_before_is_not_read_again(self) -> None:
         requests_ = KnownRequests()
-        first = requests_.read("/api/chat", b'{"a": 1}')
-        assert first is requests_.read("/api/chat", b'{"a": 1}')
-        assert first is not requests_.read("/api/generate", b'{"a": 1}')
-        assert requests_.read("/api/chat", b"{") is None
+        first = requests_.read("/api/chat", b'{"a": 1}', NOTHING)
+        assert first is requests_.read("/api/chat", b'{"a": 1}', NOTHING)
+        assert first is not requests_.read("/api/generate", b'{"a": 1}', NOTHING)
+        assert requests_.read("/api/chat", b"{", NOTHING) is None
+
+    def test_a_request_that_was_recorded_is_not_kept_twice(self) -> None:
+        recordings = RecordingSet.of(RECORDINGS)
+        requests_ = KnownRequests()
+        for body in (json.dumps(BODY), json.dumps(dict(reversed(BODY.items())), indent=1)):
+            known = requests_.read("/api/generate", body.encode(), recordings)
+            assert known is not None
+            assert known.request is recordings.recordings[0].request
 
     def test_what_is_known_of_requests_is_bounded(self) -> None:
         requests_ = KnownRequests(most_bytes=10_000)
         for number in range(100):
-            requests_.read("/api/chat", json.dumps({"number": number, "text": "x" * 1000}).encode())
+            requests_.read("/api/chat", json.dumps({"number": number, "text": "x" * 1000}).encode(), NOTHING)
         assert 0 < requests_.size <= 10_000
         assert len(requests_.known) == 3
-        assert requests_.read("/api/chat", json.dumps({"text": "x" * 9000}).encode()) is not None
+        assert requests_.read("/api/chat", json.dumps({"text": "x" * 9000}).encode(), NOTHING) is not None
         assert requests_.size <= 10_000

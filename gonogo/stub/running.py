@@ -8,7 +8,6 @@ import socket
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -20,6 +19,7 @@ from gonogo.stub.journal import Stub
 from gonogo.stub.keeping import BoundedJournal
 from gonogo.stub.lease import Lease
 from gonogo.stub.library import Library, Loaded
+from gonogo.stub.sending import InOnePiece
 from gonogo.stub.server import CONNECTION, CONTROL, StubApplication
 from gonogo.stub.serving import Server, listening, shown_url, when_stdin_ends
 
@@ -28,7 +28,6 @@ __all__ = ["Settings", "serve"]
 _LARGEST_HEAD = 64 * 1024  # bytes of a request's first line and headers
 _SHOWN = 5  # recordings that are named where several are not served
 _IDLE = 300  # seconds that a connection without a request is kept
-_GATHERED = 64 * 1024  # bytes of an answer that are sent before more is written
 _LAST_REQUESTS = 10  # seconds that requests in flight have when the server stops
 
 
@@ -65,61 +64,6 @@ class Settings:
             )
 
 
-class _Gathering(asyncio.Transport):
-    """Sends in one piece what is written before the loop turns: head and body of an answer, all frames that come at once.
-
-    Each write of its own would be a call of the system, and those take longer than everything else that an answer needs.
-    """
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        super().__init__()
-        self._transport = transport
-        self._loop = asyncio.get_running_loop()
-        self._written: list[bytes] = []
-        self._size = 0
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Send soon; at once where there is much, so that the one who writes is told to wait."""
-        if not self._written:
-            self._loop.call_soon(self._send)
-        self._written.append(bytes(data))
-        self._size += len(data)
-        if self._size > _GATHERED:
-            self._send()
-
-    def _send(self) -> None:
-        if self._written:
-            self._transport.write(b"".join(self._written))
-            self._written.clear()
-            self._size = 0
-
-    def close(self) -> None:
-        """Close when everything is sent."""
-        self._send()
-        self._transport.close()
-
-    def abort(self) -> None:
-        """Close, whatever is not sent."""
-        self._written.clear()
-        self._transport.abort()
-
-    def is_closing(self) -> bool:
-        """Whether it is closed, or will be."""
-        return self._transport.is_closing()
-
-    def get_extra_info(self, name: str, default: object = None) -> Any:
-        """What the transport knows."""
-        return self._transport.get_extra_info(name, default)
-
-    def pause_reading(self) -> None:
-        """Read no more."""
-        self._transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        """Read again."""
-        self._transport.resume_reading()
-
-
 class _Protocol(HttpToolsProtocol):
     """Lets the application break the connection that a request came on, and bounds the head of a request."""
 
@@ -127,7 +71,7 @@ class _Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """A client has come."""
-        super().connection_made(_Gathering(transport))
+        super().connection_made(InOnePiece(transport))
 
     def on_message_begin(self) -> None:
         """A request begins."""

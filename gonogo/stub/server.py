@@ -64,12 +64,16 @@ class KnownRequests:
     most_bytes: int = _KNOWN_BYTES
     size: int = 0
     known: dict[tuple[str, bytes], _Known] = field(default_factory=dict)
+    recordings: RecordingSet | None = None
 
     def read(self, path: str, body: bytes, recordings: RecordingSet) -> _Known | None:
         """The request, or none where the call is no request to a model.
 
         One that was recorded is the recorded one itself, not another of the same content: of many there is one in memory.
         """
+        if recordings is not self.recordings:
+            self.known.clear()
+            self.size, self.recordings = 0, recordings
         known = self.known.get((path, body))
         if known is None:
             request = read_request(path, body)
@@ -77,10 +81,7 @@ class KnownRequests:
                 return None
             size = len(body) + len(path) + _OVERHEAD
             recording = recordings.find(request)
-            if recording is None:
-                known = _Known(request, size + len(body))
-            else:
-                known = _Known(recording.request, size)
+            known = _Known(request, size + len(body)) if recording is None else _Known(recording.request, size)
             if known.size <= self.most_bytes:
                 self.known[path, body] = known
                 self.size += known.size
@@ -129,9 +130,7 @@ class StubApplication:
             await self._too_large(scope, send)
         elif path.startswith(CONTROL):
             await self.control(scope, _replayed(body, receive), send)
-        elif scope["method"] == "POST" and (
-            known := self.requests.read(path, body, self.stub.loaded)
-        ):
+        elif scope["method"] == "POST" and (known := self.requests.read(path, body, self.stub.loaded)):
             self.lease.lapse()
             await self._answer(known, scope, receive, send)
         else:

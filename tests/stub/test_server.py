@@ -373,6 +373,8 @@ class TestTheApplication:
             known = requests_.read("/api/generate", body.encode(), recordings)
             assert known is not None
             assert known.request is recordings.recordings[0].request
+        requests_.read("/api/generate", b"{}", NOTHING)
+        assert len(requests_.known) == 1, "those of recordings that are served no longer are forgotten"
 
     def test_what_is_known_of_requests_is_bounded(self) -> None:
         requests_ = KnownRequests(most_bytes=10_000)

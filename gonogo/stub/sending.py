@@ -46,6 +46,7 @@ class InOnePiece(asyncio.Transport):
     def abort(self) -> None:
         """Close, whatever is not sent."""
         self._written.clear()
+        self._size = 0
         self._transport.abort()
 
     def is_closing(self) -> bool:

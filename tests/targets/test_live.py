@@ -6,6 +6,7 @@ import json
 import os
 import re
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from gonogo.model import Ability, Case, FormatTemplate, InputField, Json, Step
 from gonogo.project import Service
 from gonogo.targets.adapter import WorkerContext
 from gonogo.targets.live import LiveApplication
-from gonogo.targets.sockets import NoAnswer, SocketTransport
+from gonogo.targets.sockets import SocketTransport
 
 _FORMAT = FormatTemplate("any", "Any", "", "input", {}, "")
 STEP = Step(
@@ -107,7 +108,7 @@ class Blog:
 
 
 @contextmanager
-def serving(blog: Blog) -> Iterator[str]:
+def serving(blog: Blog, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -141,6 +142,8 @@ def serving(blog: Blog) -> Iterator[str]:
     release = threading.Event()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
@@ -434,19 +437,29 @@ def test_a_token_that_is_not_there_is_asked_for_by_its_name(url: str, environ: d
         SocketTransport(url, replace(CONTRACT, token_env="BLOG_TOKEN"), environ)
 
 
-def test_a_service_without_a_trusted_certificate_is_not_asked() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+LOOPBACK = Path(__file__).with_name("loopback.pem")
 
-        def no_tls() -> None:
-            connection, _ = server.accept()
-            with connection:
-                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
-        thread = threading.Thread(target=no_tls)
-        thread.start()
-        transport = SocketTransport(f"https://127.0.0.1:{port}", CONTRACT, {})
-        with pytest.raises((TargetError, NoAnswer)):
-            transport("POST", "/posts")
-        thread.join()
-        transport.close()
+@contextmanager
+def serving_tls(blog: Blog) -> Iterator[str]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(LOOPBACK)
+    with serving(blog, context) as url:
+        yield url.replace("http://", "https://")
+
+
+def test_a_service_is_asked_over_tls_where_its_certificate_is_vouched_for(blog: Blog) -> None:
+    with serving_tls(blog) as url:
+        application = live(url, replace(CONTRACT, ca=str(LOOPBACK)))
+        assert application.construct(CASE).text == "of {'idea': 'roads'}"
+        application.close()
+    assert blog.posts == {}
+
+
+def test_a_service_whose_certificate_nobody_vouches_for_is_not_asked(blog: Blog) -> None:
+    with (
+        serving_tls(blog) as url,
+        pytest.raises(TargetError, match=r"its certificate is not to be trusted .*see \[target\] ca"),
+    ):
+        live(url)
+    assert blog.asked == []

@@ -62,6 +62,7 @@ def posts(live: Deployment) -> list[str]:
 
 
 def test_one_release_is_judged_alike_before_and_after_its_deploy(copy: Copy, live: Deployment) -> None:
+    copy.remove_criterion("construction-time")  # how busy the machine is must not decide here
     after = judge(copy, live)
     assert after.status == 0, after.output
     suites = [f"acceptance/test_{one.replace('-', '_')}.py" for one in SHARED]

@@ -1,4 +1,4 @@
-"""What a run says of the live service that it judged: at its beginning to the reader, at its end as evidence."""
+"""What a run says of the live service that it judged, when it has ended."""
 
 from __future__ import annotations
 
@@ -8,24 +8,9 @@ from gonogo.definitions import Definitions
 from gonogo.environment import counted_meanwhile, still_well
 from gonogo.errors import ProductError, ServiceGone, TargetError
 from gonogo.model import ENVIRONMENT, WHOLE, Evidence, Finding, Gap, Json, Judged
-from gonogo.project import Release
 from gonogo.targets.client import ReleaseWorker
 
-__all__ = ["counted_note", "live_notes", "look_back", "told_again"]
-
-
-def live_notes(release: Release, source: str) -> list[str]:
-    """What a reader of a live run must know of its evidence; ``source`` is where its prompts come from."""
-    if release.service is None:
-        return []
-    notes = [f"judged is what answers at {release.service.url}", f"source: {source}"]
-    if release.stub == "none":
-        notes[1] += "; its model is a real one, so prompts are those that it shows, not those that a model received"
-    if release.service.read_only:
-        notes.append(
-            "read only: previews alone were asked for; nothing is known of runs, of what they store, and of their errors"
-        )
-    return notes
+__all__ = ["counted_note", "look_back", "told_again"]
 
 
 def told_again(definitions: Definitions) -> Mapping[str, Json] | Evidence:
@@ -50,6 +35,8 @@ def look_back(before: Mapping[str, Json], after: Mapping[str, Json]) -> Iterator
 
 
 def counted_note(before: Mapping[str, Json], after: Mapping[str, Json]) -> list[str]:
-    """What the service counted while the run went on, as a note; none where it counts nothing that is known."""
+    """What the service counted while the run went on, where errors that nobody foresaw are among it."""
     counted = counted_meanwhile(before, after)
-    return [f"the service counted during the run: {counted}"] if counted else []
+    if not counted.get("unexpected"):
+        return []
+    return [f"the service counted during the run: {', '.join(f'{number} {name}' for name, number in counted.items())}"]

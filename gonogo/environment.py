@@ -20,6 +20,7 @@ __all__ = [
     "declared_requirements",
     "deployed_well",
     "files_are_sound",
+    "live_notes",
     "python_is_supported",
     "requirements_are_met",
     "still_well",
@@ -134,14 +135,27 @@ def still_well(after: Mapping[str, Json]) -> Iterator[Finding]:
         yield Finding(CHECK, status == 200, f"when the run had ended, {path} answers {status}")
 
 
-def counted_meanwhile(before: Mapping[str, Json], after: Mapping[str, Json]) -> str:
-    """What a live service counted while a run went on, for a reader; empty where it counts nothing that is known."""
+def counted_meanwhile(before: Mapping[str, Json], after: Mapping[str, Json]) -> dict[str, int]:
+    """Name -> by how much a live service counted more while a run went on; empty where it counts nothing that is known."""
     first, last = before.get("counted"), after.get("counted")
     if not isinstance(first, dict) or not isinstance(last, dict):
-        return ""
+        return {}
     pairs = {name: (then, last.get(name)) for name, then in first.items()}
-    more = {name: now - then for name, (then, now) in pairs.items() if isinstance(then, int) and isinstance(now, int)}
-    return ", ".join(f"{value} {name}" for name, value in more.items())
+    return {name: now - then for name, (then, now) in pairs.items() if isinstance(then, int) and isinstance(now, int)}
+
+
+def live_notes(facts: Mapping[str, Json]) -> list[str]:
+    """What a reader must know of a run that judged a live service, by what is known of its release; none of other runs."""
+    if "service" not in facts:
+        return []
+    notes = [f"judged is what answers at {facts['service']}", f"source: {facts.get('source')}"]
+    if facts.get("stub") == "none":
+        notes[1] += "; its model is a real one, so prompts are those that it shows, not those that a model received"
+    if facts.get("read_only"):
+        notes.append(
+            "read only: previews alone were asked for; nothing is known of runs, of what they store, and of their errors"
+        )
+    return notes
 
 
 def answers_well(answers: Mapping[str, int]) -> Iterator[Finding]:

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gonogo.aftermath import counted_note, live_notes, look_back, told_again
+from gonogo.aftermath import counted_note, look_back, told_again
 from gonogo.contents import Contents, change_notes
 from gonogo.definitions import Definitions
+from gonogo.environment import live_notes
 from gonogo.errors import EvidenceError, ProductError, ServiceGone
 from gonogo.evidence import Shard, read_shard
 from gonogo.model import (
@@ -82,7 +83,7 @@ def begin_run(workbench: Workbench, phase: Phase, *, reports: Path, suites: Sequ
     recordings = definitions.recordings  # read while the release starts
     releases: dict[str, dict[str, Json]] = {}
     abilities: set[Ability] = set()
-    failure, notes = "", list[str]()
+    failure = ""
     for role, release in definitions.releases.items():
         releases[role] = {"version": release.version}
         if role != "candidate":
@@ -91,7 +92,9 @@ def begin_run(workbench: Workbench, phase: Phase, *, reports: Path, suites: Sequ
             worker = workbench.candidate.worker
             abilities |= worker.abilities
             releases[role] |= worker.describe()
-            notes += live_notes(release, workbench.candidate.source)
+            if release.service is not None:
+                asked: dict[str, Json] = {"stub": release.stub, "read_only": release.service.read_only}
+                releases[role] |= {**asked, "source": workbench.candidate.source}
         except (ProductError, ServiceGone) as error:
             failure = str(error).splitlines()[0]
     started = datetime.now(UTC)
@@ -105,7 +108,7 @@ def begin_run(workbench: Workbench, phase: Phase, *, reports: Path, suites: Sequ
         contents=contents.hashes,
     )
     directory = RunDirectory.create(reports, info, definitions.project.criteria, recordings)
-    return Rundown(directory, info, contents, definitions, notes)
+    return Rundown(directory, info, contents, definitions)
 
 
 @dataclass
@@ -299,7 +302,7 @@ def judge_run(run: LoadedRun, notes: Sequence[str] = ()) -> Verdict:
         run.evidence,
         failures=[run.info.failure] if run.info.failure else [],
         damage=damage(run),
-        notes=[*notes, *([partial] if partial else [])],
+        notes=[*live_notes(run.info.releases["candidate"]), *notes, *([partial] if partial else [])],
     )
 
 

@@ -30,6 +30,7 @@ from allure_commons.model2 import (
 )
 
 from gonogo.criteria import Criterion
+from gonogo.environment import live_notes
 from gonogo.evidence import by_claim
 from gonogo.figures import (
     claim_headline,
@@ -102,7 +103,7 @@ def write_criteria(results: Path, run: LoadedRun, verdict: Verdict, digest: str)
             grid,
             writer.attach("verdict.json", _json(document), _JSON),
         ],
-        document["notes"],
+        [note for note in document["notes"] if note not in live_notes(run.info.releases["candidate"])],
         start,
     )
     _settle_claims(results, run.info.id, verdict, document)
@@ -343,10 +344,11 @@ def _coverage_csv(document: Mapping[str, Any]) -> str:
 def _environment(run: LoadedRun, document: Mapping[str, Any]) -> dict[str, str]:
     releases = run.info.releases
     before = f" (previous: {releases['baseline']['version']})" if "baseline" in releases else ""
+    where = f" at {releases['candidate']['service']}" if "service" in releases["candidate"] else ""
     return {  # together with the executor eight entries, which is what the first page shows of them
         "Verdict": document["verdict"],
         "Phase": document["run"]["phase"],
-        "Release": str(releases["candidate"]["version"]) + before,
+        "Release": f"{releases['candidate']['version']}{where}{before}",
         "Digest": f"{document['run']['digest'][:16]}…",
         "Recordings": "synthetic: no model gave the replies" if run.info.facts.synthetic else "not synthetic",
         "Python": str(releases["candidate"].get("python") or platform.python_version()),

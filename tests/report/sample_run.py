@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from gonogo.evidence import Shard
-from gonogo.model import Ability, Claim, Collected, Ended, Evidence, Finding, Judged, Outcome, Phase, Sampled, Verdict
+from gonogo.model import (
+    Ability,
+    Claim,
+    Collected,
+    Ended,
+    Evidence,
+    Finding,
+    Json,
+    Judged,
+    Outcome,
+    Phase,
+    Sampled,
+    Verdict,
+)
 from gonogo.report.allure import write_criteria
 from gonogo.report.document import verdict_document
 from gonogo.report.results import keep_results
@@ -161,6 +174,7 @@ def make(
     number: int = 1,
     notes: Sequence[str] = (),
     abilities: Sequence[Ability] = (Ability.PROMPT,),
+    candidate: Mapping[str, Json] | None = None,
 ) -> SampleRun:
     criteria = folder / "criteria.toml"
     criteria.write_text(CRITERIA_TOML, encoding="utf-8")
@@ -168,7 +182,10 @@ def make(
         id=f"20261123T07000{number}.000Z-pre",
         started=f"2026-11-23T07:00:0{number}.000+00:00",
         facts=Facts(Phase.PRE, STEPS, dict.fromkeys(STEPS, ("one", "two")), frozenset(abilities), synthetic=True),
-        releases={"candidate": {"version": "2.0.0", "python": "3.12.9"}, "baseline": {"version": "1.9.0"}},
+        releases={
+            "candidate": {"version": "2.0.0", "python": "3.12.9", **(candidate or {})},
+            "baseline": {"version": "1.9.0"},
+        },
         titles={step: f"Planning / Idea / {step}" for step in STEPS},
     )
     directory = RunDirectory.create(folder / "reports", info, criteria, {})

@@ -207,6 +207,15 @@ def test_notes_of_the_run_are_its_global_errors(make_run: MakeRun) -> None:
     assert [one["message"] for one in about_the_run["errors"]] == ["the measured pass ended with status 3"]
 
 
+def test_what_a_live_run_says_of_its_service_is_no_error(make_run: MakeRun) -> None:
+    told = {"service": "http://127.0.0.1:8000", "source": "preview", "stub": "none", "read_only": True}
+    run = make_run(good_evidence(), candidate=told).write()
+    (about_the_run,) = run.read("*-globals.json")
+    assert not about_the_run.get("errors")
+    shown = (run.results / "environment.properties").read_text(encoding="ascii")
+    assert "Release=2.0.0 at http://127.0.0.1:8000" in shown.replace("\\:", ":")
+
+
 def test_nothing_of_a_hostile_reason_is_markdown_html_or_a_control_sequence(make_run: MakeRun) -> None:
     gap = Gap(Claim("speed", "meta"), "meta/one", HOSTILE, HOSTILE)
     run = make_run([*good_evidence(), failing("meta", HOSTILE, HOSTILE), gap], notes=[HOSTILE]).write()

@@ -60,9 +60,9 @@ class Table:
         if least is None and most is None:
             return "for scale"
         if least is not None and ratio < least:
-            return f"MISSED (at least {least:g})"
+            return f"MISSED (at least {least:.3g})"
         if most is not None and ratio > most:
-            return f"MISSED (at most {most:g})"
+            return f"MISSED (at most {most:.3g})"
         return "reached"
 
 
@@ -128,7 +128,7 @@ def _lines(name: str, taken: Sequence[Taken]) -> Iterator[str]:
 
 def _ratio(table: Table, name: str, values: Sequence[float], ours: Sequence[float]) -> str:
     if len(values) != len(ours):
-        return "  (not all runs were taken)"
+        return f"{median(values) / median(ours):>6.2f}  of medians" if values and ours else ""
     ratios = [other / mine for other, mine in zip(values, ours, strict=True)]
     figures = f"{median(ratios):>6.2f}  {min(ratios):.2f} to {max(ratios):.2f}"
     return f"{figures}  {table.judged(name, median(ratios))}"

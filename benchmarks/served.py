@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 EDITION = "{edition}"
-_ALIKE = 20  # recordings of the application that are varied: those nearest to the median size
+_ALIKE = 20  # recordings of the application that are varied: those nearest to the median sizes of request and reply
 _CONNECTIONS = 16
 _NODE = Path(executable.ROOT_DIR) / ("node.exe" if os.name == "nt" else "bin/node")
 
@@ -123,10 +123,16 @@ def _fixture(recording: Recording) -> dict[str, Json]:
 
 
 def material(number: int, ask: Ask = chat_of_openai) -> Material:
-    """So many requests: of a few that the application sends, all of about the same size."""
+    """So many requests: of a few that the application sends, all of about the median size, as are their replies."""
     recorded = load_recordings(ROOT / "fixtures" / "recordings" / RELEASE, root=ROOT).recordings
-    size = median(one.request.size for one in recorded)
-    alike = sorted(recorded, key=lambda one: abs(one.request.size - size))[: min(number, _ALIKE)]
+    asked, told = (
+        median(sizes) for sizes in zip(*((one.request.size, len(one.reply.text)) for one in recorded), strict=True)
+    )
+
+    def distance(one: Recording) -> float:
+        return abs(one.request.size / asked - 1) + abs(len(one.reply.text) / told - 1)
+
+    alike = sorted(recorded, key=distance)[: min(number, _ALIKE)]
     templates = tuple(
         replace(
             one,
@@ -209,14 +215,25 @@ class Load:
     p99: float
 
 
-def ask_with_wrk(url: str, bodies: Path, number: int, seconds: int, core: int | None) -> Load:
-    """Post the bodies one after the other for so long.
+def ask_with_wrk(url: str, bodies: Path, number: int, seconds: int, core: int | None, *, copies: int = 1) -> Load:
+    """Post the bodies, or so many copies of each, one after the other for so long.
 
     Raises:
         RuntimeError: an answer was no success.
     """
     script = TEMPLATES / "wrk" / "post.lua"
-    command = ["wrk", "-t1", f"-c{_CONNECTIONS}", f"-d{seconds}s", "-s", str(script), url, "--", str(bodies)]
+    command = [
+        "wrk",
+        "-t1",
+        f"-c{_CONNECTIONS}",
+        f"-d{seconds}s",
+        "-s",
+        str(script),
+        url,
+        "--",
+        str(bodies),
+        f"{copies}",
+    ]
     with on_core(core):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:

@@ -427,6 +427,13 @@ class TestTheRest:
         for name in (*(fault.value for fault in LlmFault), *SERVED):
             assert f"`{name}`" in text, f"docs/stub.md is silent on {name}"
 
+    @pytest.mark.parametrize("folder", ["reports", "benchmarks/projects/aimock"])
+    def test_what_comes_by_npm_is_pinned_by_content_and_by_no_address(self, folder: str) -> None:
+        lock = json.loads((ROOT / folder / "package-lock.json").read_text(encoding="utf-8"))
+        packages = {name: told for name, told in lock["packages"].items() if name}
+        assert packages
+        assert all("integrity" in told and "resolved" not in told for told in packages.values())
+
     @pytest.mark.parametrize("name", sorted(DOCUMENTS))
     def test_links_and_pictures_lead_somewhere(self, name: str) -> None:
         text = re.sub(r"```.*?```", "", DOCUMENTS[name], flags=re.DOTALL)

@@ -1,4 +1,5 @@
 -- Posts the bodies of a file, one a line, one after the other and again; says at the end as JSON what came of it.
+-- The second argument is how many copies there are of each, told apart by a header: more bytes to go through, nothing else.
 -- How long the first pass took is told as well, from its first request to that of the second pass.
 local ffi = require("ffi")
 ffi.cdef [[
@@ -19,9 +20,11 @@ function setup(one)
 end
 
 function init(arguments)
-  local headers = { ["Content-Type"] = "application/json" }
   for body in io.lines(arguments[1]) do
-    bodies[#bodies + 1] = wrk.format("POST", nil, headers, body)
+    for copy = 1, tonumber(arguments[2]) do
+      local headers = { ["Content-Type"] = "application/json", ["X-Copy"] = tostring(copy) }
+      bodies[#bodies + 1] = wrk.format("POST", nil, headers, body)
+    end
   end
 end
 

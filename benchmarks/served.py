@@ -125,9 +125,8 @@ def _fixture(recording: Recording) -> dict[str, Json]:
 def material(number: int, ask: Ask = chat_of_openai) -> Material:
     """So many requests: of a few that the application sends, all of about the median size, as are their replies."""
     recorded = load_recordings(ROOT / "fixtures" / "recordings" / RELEASE, root=ROOT).recordings
-    asked, told = (
-        median(sizes) for sizes in zip(*((one.request.size, len(one.reply.text)) for one in recorded), strict=True)
-    )
+    asked = median(one.request.size for one in recorded)
+    told = median(len(one.reply.text) for one in recorded)
 
     def distance(one: Recording) -> float:
         return abs(one.request.size / asked - 1) + abs(len(one.reply.text) / told - 1)

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,8 @@ def _activate(config: pytest.Config, settings: Settings, worker: dict[str, Any] 
     if settings.baseline is not None:
         project = project.with_baseline(settings.baseline)
     if settings.service is not None:
-        project = project.with_service(settings.service, settings.stub)
+        told = _told_first(settings, worker)
+        project = project.with_service(replace(settings.service, version=told), settings.stub)
     workbench = Workbench(load_definitions(project))
     rundown: Rundown | None = None
     if worker is not None:
@@ -145,6 +147,15 @@ def _activate(config: pytest.Config, settings: Settings, worker: dict[str, Any] 
     config.pluginmanager.register(gatherer, "gonogo-gatherer")
     if rundown is not None:
         config.pluginmanager.register(Leader(config, settings, rundown, gatherer), "gonogo-leader")
+
+
+def _told_first(settings: Settings, worker: dict[str, Any] | None) -> str | None:
+    """The version that the live service told whoever began the run; none where this process begins it."""
+    run = worker["gonogo_run"] if worker is not None else (settings.measured_run or "").partition("@")[2]
+    if not run or not (Path(run) / "run.json").is_file():
+        return None
+    told = RunDirectory(Path(run)).info().releases["candidate"].get("version_told")
+    return None if told is None else str(told)
 
 
 class Leader:

@@ -20,10 +20,14 @@ __all__ = ["Project", "Release", "Service", "find_project", "read_facts"]
 
 @dataclass(frozen=True)
 class Service:
-    """A running deployment: its address, and whether only its previews may be used, which write nothing."""
+    """A running deployment: its address, and whether only its previews may be used, which write nothing.
+
+    ``version`` is what it told of itself when the run began, or none while nobody has asked.
+    """
 
     url: str
     read_only: bool = False
+    version: str | None = None
 
 
 @dataclass(frozen=True)

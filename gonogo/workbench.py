@@ -13,6 +13,7 @@ from gonogo.checks import same_text
 from gonogo.contract import Contract
 from gonogo.definitions import Definitions
 from gonogo.errors import (
+    EvidenceGap,
     MissingReply,
     ProductError,
     ProductFailure,
@@ -33,6 +34,7 @@ from gonogo.model import (
     Judged,
     Prompt,
     Reply,
+    Request,
     Step,
     Workflow,
 )
@@ -67,11 +69,29 @@ class Llm:
             f"no recording of the step {step.id} has a reply that conforms to {step.output_format.id}; record one"
         )
 
+    def recorded_but_for_the_prompt(self, step: str, ran: Ran) -> None:
+        """See that model, parameters and whatever else a run sent beside its prompt are as a recording of the step has them.
+
+        A script answers any request with its prompt, so nothing else would notice that the rest has moved.
+
+        Raises:
+            EvidenceGap: no recording of the step has them so.
+        """
+        known = [_but_for_the_prompt(one.request) for one in self.recordings.recordings if one.step == step]
+        for sent in (_but_for_the_prompt(one.request) for one in ran.exchanges):
+            if known and sent not in known:
+                raise EvidenceGap(f"the request moved: beside its prompt it is {sent}, recorded is {known[0]}")
+
     def script(
         self, step: Step, text: str | None = None, *, prompt: str | None = None, any_model: bool = False
     ) -> Script:
         """A scripted reply for a step: this text, or a recorded one that conforms; for this prompt, or for any."""
         return Script(Reply(self.reply_to(step) if text is None else text), None if any_model else step.model, prompt)
+
+
+def _but_for_the_prompt(request: Request) -> tuple[str, str, dict[str, Json]]:
+    rest = {name: value for name, value in request.body.items() if name not in ("prompt", "messages", "system")}
+    return request.provider, request.operation, rest
 
 
 class Target:
@@ -232,6 +252,11 @@ class Target:
             return shown
         if case.key not in self._received:
             ran = self.run(case, script=Script(Reply(""), None), watched=False)
+            if not ran.exchanges and Ability.LIVE in self.worker.abilities:
+                raise TargetError(
+                    f"nothing reached the stub at {self.release.stub} while {case.path} was run; see that it is the one that "
+                    "the service asks"
+                )
             prompts = {prompt_of(one.request) for one in ran.exchanges}
             if len(prompts) != 1:
                 raise ProductFailure(

@@ -39,7 +39,7 @@ class RemoteStub:
     """
 
     def __init__(
-        self, url: str, *, holder: str, token: str | None = None, ttl: float = 120.0, patience: float = 60.0
+        self, url: str, *, holder: str, token: str | None = None, ttl: float = 120.0, patience: float = 150.0
     ) -> None:
         self.base_url = url.rstrip("/")
         self._holder, self._ttl, self._patience = holder, ttl, patience

@@ -36,6 +36,13 @@ from gonogo.workflows import step_as_json
 __all__ = ["Ran", "ReleaseWorker"]
 
 
+_AT_A_TIME = 20  # cases in one question, so that the time for an answer does not run out over a slow line
+
+
+def batched(cases: Sequence[Case], size: int) -> Iterable[Sequence[Case]]:
+    return (cases[start : start + size] for start in range(0, len(cases), size))
+
+
 @dataclass(frozen=True, slots=True)
 class Ran:
     """A run with what reached the stub meanwhile, in order."""
@@ -221,9 +228,8 @@ class ReleaseWorker:
             _product_error(f"{case.path}: the release raised while it built the prompt", one["raised"])
             if "raised" in one
             else Built(prompt_from_json(one["prompt"]), one["fallback"])
-            for case, one in zip(
-                asked, self._ask("construct", cases=[case_to_json(case) for case in asked]), strict=True
-            )
+            for some in batched(asked, _AT_A_TIME)
+            for case, one in zip(some, self._ask("construct", cases=[case_to_json(case) for case in some]), strict=True)
         ]
 
     def run(

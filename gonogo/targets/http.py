@@ -309,7 +309,8 @@ class _Told:
 
 
 def _more(before: int | None, after: int | None) -> int | None:
-    return None if before is None or after is None else after - before
+    # a counter that goes back was begun anew, or is another process's: it tells nothing
+    return None if before is None or after is None or after < before else after - before
 
 
 def _text(value: Json) -> str | None:

@@ -58,6 +58,11 @@ class LiveApplication(HttpApplication):
         self._read_only = service.read_only
         self._over: TargetError | None = None  # why nothing that is answered from now on is evidence
         self._answered = False
+        self._let_in = False  # by a call that nobody may make without a token
+        self._open_paths = {
+            *contract.health,
+            *(call.path for name, call in contract.calls.items() if name in ("version", "metrics")),
+        }
         self._younger: dict[str, Json] = {}  # post -> the one that was made right after it
         self._elses = {  # step -> what somebody else wrote
             step.id: {one.field: f"somebody else's {one.field}" for one in step.inputs} for step in context.steps
@@ -75,7 +80,9 @@ class LiveApplication(HttpApplication):
             )
         self.abilities = frozenset(self._offered())
         self._release: str | None = None
-        self._release = self._told()
+        told = self._first_told()
+        self._release = service.version or told
+        self._compare(told)
         self._remove_abandoned()
 
     def _offered(self) -> Iterator[Ability]:
@@ -106,15 +113,18 @@ class LiveApplication(HttpApplication):
                     "model: raise timeout in [target], or lower the service's own"
                 ) from lost
             raise RuntimeError(f"{method} {path}: the service broke the connection: {lost}") from lost
-        if answer.status == 401 and not self._answered:
+        if answer.status in (401, 403) and not self._let_in:
             raise TargetError(
-                f"{self._socket.url} does not let the suite in ({method} {path} answered 401); put a token that it takes into "
+                f"{self._socket.url} does not let the suite in ({method} {path} answered {answer.status}); put a token that it takes into "
                 f"{self.contract.token_env or 'an environment variable, and name that as token_env in [target]'}"
             )
         self._answered = True
+        self._let_in = self._let_in or path not in self._open_paths
         header = self.contract.version_header.lower()
-        if header in answer.headers and self._release is not None:
-            self._compare(answer.headers[header])
+        if header and self._release is not None and (header in answer.headers or answer.status < 500):
+            self._compare(
+                answer.headers.get(header)
+            )  # one that does not tell is another release, or a proxy's own error
         return answer
 
     def _look_whether_gone(self, asked: str, lost: NoAnswer) -> None:
@@ -130,6 +140,21 @@ class LiveApplication(HttpApplication):
             ended = "stopped answering" if self._answered else "does not answer,"
             self._over = ServiceGone(f"{self._socket.url} {ended} at {_now()} ({asked}: {lost}; {probe}: {still})")
             raise self._over from lost
+
+    def _first_told(self) -> str | None:
+        """The version that the service tells when it is asked for the first time.
+
+        Raises:
+            TargetError: what answers there does not know the question.
+        """
+        if "version" in self.contract.calls:
+            method, path, body = self.contract.calls["version"].at()
+            status = self.transport(method, path, body).status
+            if 300 <= status < 500:
+                raise TargetError(
+                    f"{self._socket.url} answers {method} {path} with {status}; correct --gonogo-target, or version in [target]"
+                )
+        return self._told()
 
     def _told(self) -> str | None:
         """The version that the service tells; none where the contract does not say how to ask."""
@@ -205,8 +230,13 @@ class LiveApplication(HttpApplication):
         state["title"] = digest(self.contract.find("title", shown))
         others = [self._younger[json.dumps(post)]]
         if "list" in self.contract.calls:
-            others += [oldest for oldest, _ in islice(self._listed(""), 1) if oldest != post]
-        state["fields of other posts"] = digest([dict(self.fields(one)) for one in others])
+            strangers = (
+                one for one, title in self._listed("") if not title.startswith(_MARK)
+            )  # suites remove their own
+            others += islice(strangers, 1)
+        seen = [self.ask("read", post=one) for one in others]
+        told: list[Json] = [[self.contract.find("title", one), dict(self._fields_in(one))] for one in seen]
+        state["fields of other posts"] = digest(told)
         return state
 
     def _delete(self, post: Json) -> None:
@@ -284,6 +314,8 @@ class LiveApplication(HttpApplication):
                 f"the histogram {histogram} has no edge at {limit:g} s, so that it cannot tell what lies below; give it one"
             )
         counted = {edge: count - before.get(edge, 0) for edge, count in after.items()}
+        if min(counted.values(), default=0) < 0:
+            raise TargetError(f"the histogram {histogram} went back meanwhile; was the service restarted?")
         if sum(counted.values()) < rounds:
             raise TargetError(
                 f"the histogram {histogram} counted {sum(counted.values())} of {rounds} constructions of {step}; where "

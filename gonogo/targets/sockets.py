@@ -51,10 +51,14 @@ class SocketTransport:
             self._session.verify = contract.ca
         self._token = b""
         if contract.token_env:
-            token = environ.get(contract.token_env, "")
-            if not token.strip():
+            token = environ.get(contract.token_env, "").strip()  # a file's last line break comes along easily
+            if not token:
                 raise TargetError(
                     f"the environment variable {contract.token_env} ([target] token_env) is not set; put the token there"
+                )
+            if not (token.isascii() and token.isprintable()):  # whoever refuses it later would quote it
+                raise TargetError(
+                    f"the token in {contract.token_env} holds what no header may: write printable ASCII on one line"
                 )
             self._token = token.encode()
             self._session.headers[contract.token_header] = contract.token_form.replace("{token}", token)

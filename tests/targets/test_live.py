@@ -65,7 +65,7 @@ class Blog:
     edges: tuple[str, ...] = ("0.0005", "0.001", "+Inf")
     counts: bool = True
     echo: str = ""
-    header: str = "2.0.0"
+    header: str | None = "2.0.0"
 
     def answer(self, method: str, path: str, body: Any) -> tuple[int, Json]:
         path, _, query = path.partition("?")
@@ -130,7 +130,8 @@ def serving(blog: Blog, tls: ssl.SSLContext | None = None) -> Iterator[str]:
                 content = b"" if told is None else json.dumps(told).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))
-            self.send_header("X-Release", blog.header)
+            if blog.header is not None:
+                self.send_header("X-Release", blog.header)
             self.end_headers()
             self.wfile.write(content)
 
@@ -337,6 +338,46 @@ def test_a_header_tells_with_every_answer_which_release_gave_it(blog: Blog, url:
     assert blog.posts == {}
 
 
+def test_an_answer_without_the_header_is_another_releases(blog: Blog, url: str) -> None:
+    application = live(url, replace(CONTRACT, version_header="X-Release"))
+    blog.header = None
+    with pytest.raises(ReleaseChanged, match="answered as release None"):
+        application.construct(CASE)
+    application.close()
+    assert blog.posts == {}
+
+
+def test_a_later_look_is_held_against_what_the_run_began_with(url: str) -> None:
+    context = WorkerContext(Path(), (STEP,), {}, CONTRACT, "", Service(url, version="1.9.0"))
+    with pytest.raises(ReleaseChanged, match=r"answered as release 2\.0\.0 at \S+, and as release 1\.9\.0 before"):
+        LiveApplication(context)
+
+
+def test_what_answers_there_and_does_not_know_the_question_is_no_service(url: str) -> None:
+    with pytest.raises(TargetError, match="answers GET /version with 404; correct --gonogo-target, or version in"):
+        live(f"{url}/somewhere")
+
+
+def test_a_counter_that_goes_back_tells_nothing(blog: Blog, url: str) -> None:
+    application = live(url, replace(CONTRACT, metrics={"runs": "errors_total"}))
+    usual, pages = blog.metrics, iter(["errors_total 9.0\n", "errors_total 2.0\n"])
+    blog.metrics = lambda: next(pages, usual())  # type: ignore[method-assign]  # restarted in between
+    assert application.run(CASE, watched=True).runs_recorded is None
+    application.close()
+
+
+def test_a_histogram_that_goes_back_is_no_evidence(blog: Blog, url: str) -> None:
+    application = live(url)
+    blog.built = 50
+    before = blog.metrics()
+    blog.built = 0
+    usual, pages = blog.metrics, iter([before])
+    blog.metrics = lambda: next(pages, None) or usual()  # type: ignore[method-assign]  # restarted in between
+    with pytest.raises(TargetError, match="the histogram seconds went back meanwhile"):
+        application.timed_constructions([CASE], 5, 0.001)
+    application.close()
+
+
 def test_a_connection_that_the_service_breaks_is_its_own_failure(blog: Blog, url: str) -> None:
     application = live(url)
     blog.breaks = "/run"
@@ -429,6 +470,20 @@ def test_a_token_is_sent_and_never_comes_back(blog: Blog, url: str) -> None:
     transport = SocketTransport(url, contract, {"BLOG_TOKEN": "s3cret-t0ken"})
     assert transport("GET", "/healthz").json() == {"said": "your token is [token]"}
     transport.close()
+
+
+def test_a_token_from_a_file_may_end_with_a_line_break(url: str) -> None:
+    contract = replace(CONTRACT, token_env="BLOG_TOKEN")
+    transport = SocketTransport(url, contract, {"BLOG_TOKEN": "s3cret\n"})
+    assert transport("GET", "/healthz").status == 200
+    transport.close()
+
+
+@pytest.mark.parametrize("token", ["s3cret\nline", "s3cret\x00", "s3crét"])
+def test_a_token_that_no_header_can_hold_is_not_repeated(url: str, token: str) -> None:
+    with pytest.raises(TargetError, match="the token in BLOG_TOKEN holds what no header may") as refused:
+        SocketTransport(url, replace(CONTRACT, token_env="BLOG_TOKEN"), {"BLOG_TOKEN": token})
+    assert "s3cr" not in str(refused.value)
 
 
 @pytest.mark.parametrize("environ", [{}, {"BLOG_TOKEN": " "}])

@@ -129,7 +129,9 @@ def _refused(what, step, run, expected):
         f"{what}: changed {', '.join(changed)}" if changed else f"{what}: nothing stored was changed",
     )
     if run.runs_recorded is None:
-        raise EvidenceGap("nothing tells how many runs are recorded; name a counter: runs, under [target.metric_names]")
+        raise EvidenceGap(
+            "nothing tells how many runs are recorded; name a counter that never goes back: runs, under [target.metric_names]"
+        )
     yield Finding("database", run.runs_recorded == 1, f"{what}: {run.runs_recorded} run records, expected is 1")
 
 

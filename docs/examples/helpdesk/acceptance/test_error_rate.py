@@ -29,6 +29,7 @@ def test_runs_fail_or_fall_back_in_under_one_per_cent(cases, criterion, definiti
                 raise built
             # what other criteria found of the prompts that are shown holds for those that are sent
             evidence.add(case, candidate.sent(ran, built.text))
+            llm.recorded_but_for_the_prompt(case.step, ran)
     evidence.attach(
         "errors by kind", "text", "\n".join(f"{count} x {kind}" for kind, count in kinds.most_common()) or "none"
     )

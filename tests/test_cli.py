@@ -378,7 +378,7 @@ class TestRuns:
             (replace(INFO, facts=replace(INFO.facts, abilities=frozenset())), {}, "abilities of the target differ"),
             (INFO, {"criteria": CRITERIA.replace("< 0.5", "< 0.6")}, "criteria differ"),
         ],
-        ids=["release", "phase", "steps", "abilities", "criteria"],
+        ids=["release", "service", "phase", "steps", "abilities", "criteria"],
     )
     def test_runs_about_different_things_are_not_joined(
         self, make: Callable[..., Path], info: RunInfo, options: Mapping[str, str], what: str

@@ -372,7 +372,11 @@ class TestRuns:
         ("info", "options", "what"),
         [
             (replace(INFO, releases={"candidate": {"version": "2.1"}}), {}, "versions of the candidate differ"),
-            (replace(INFO, releases={"candidate": {"version": "2.0", "service": "http://a"}}), {}, "services differ"),
+            (
+                replace(INFO, releases=INFO.releases | {"candidate": {"version": "2.0", "service": "http://a"}}),
+                {},
+                "services differ",
+            ),
             (replace(INFO, facts=replace(INFO.facts, phase=Phase.NIGHTLY)), {}, "phases differ (pre and nightly)"),
             (replace(INFO, facts=replace(INFO.facts, steps=("facts",))), {}, "steps or cases differ"),
             (replace(INFO, facts=replace(INFO.facts, abilities=frozenset())), {}, "abilities of the target differ"),

@@ -373,7 +373,7 @@ class TestRuns:
         [
             (replace(INFO, releases={"candidate": {"version": "2.1"}}), {}, "versions of the candidate differ"),
             (
-                replace(INFO, releases=INFO.releases | {"candidate": {"version": "2.0", "service": "http://a"}}),
+                replace(INFO, releases={**INFO.releases, "candidate": {"version": "2.0", "service": "http://a"}}),
                 {},
                 "services differ",
             ),

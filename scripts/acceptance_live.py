@@ -113,17 +113,17 @@ def _end_with_parent() -> None:
 
 def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     until = time.monotonic() + _PATIENCE
-    session = requests.Session()
-    session.trust_env = False  # a proxy of the environment is not on the way to this machine
-    while time.monotonic() < until:
-        if process.poll() is not None:
-            raise NotDeployed(f"the application ended with status {process.returncode}: {_end_of(log)}")
-        try:
-            if session.get(f"{url}/readyz", timeout=5).status_code == 200:
-                return
-        except requests.RequestException:
-            pass
-        time.sleep(0.05)
+    with requests.Session() as session:
+        session.trust_env = False  # a proxy of the environment is not on the way to this machine
+        while time.monotonic() < until:
+            if process.poll() is not None:
+                raise NotDeployed(f"the application ended with status {process.returncode}: {_end_of(log)}")
+            try:
+                if session.get(f"{url}/readyz", timeout=5).status_code == 200:
+                    return
+            except requests.RequestException:
+                pass
+            time.sleep(0.05)
     raise NotDeployed(f"the application is not ready after {_PATIENCE:g} s: {_end_of(log)}")
 
 

@@ -121,10 +121,9 @@ class LiveApplication(HttpApplication):
         self._answered = True
         self._let_in = self._let_in or path not in self._open_paths
         header = self.contract.version_header.lower()
+        # an answer that does not tell is another release's; without success it may be that of a proxy in between
         if header and self._release is not None and (header in answer.headers or answer.status < 500):
-            self._compare(
-                answer.headers.get(header)
-            )  # one that does not tell is another release, or a proxy's own error
+            self._compare(answer.headers.get(header))
         return answer
 
     def _look_whether_gone(self, asked: str, lost: NoAnswer) -> None:

@@ -625,7 +625,12 @@ DEFECTS = (
     Defect("long outputs cut", PROCESSOR, LONG_OUTPUT_CUT, "error-handling", "the output differs"),
     Defect("outputs stored short", PROCESSOR, STORED_SHORT, "error-handling", "what is stored differs"),
     Defect(
-        "titles of posts lost", PROCESSOR, TITLES_LOST, "error-handling", "table posts", live="changed besides: title"
+        "titles of posts lost",
+        PROCESSOR,
+        TITLES_LOST,
+        "error-handling",
+        "table posts",
+        live="changed besides: fields of other posts, title",
     ),
     Defect("a set-up that empties the database", SEED, EMPTIED, "environment", "keeps_posts is False", live=None),
     Defect("prompts mixed up when loaded", LOADER, MIXED_UP, "environment", "same_steps is False", live=None),

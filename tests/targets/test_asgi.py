@@ -50,7 +50,7 @@ class Application:
     async def live(self, scope: Any, receive: Receive, send: Send) -> None:
         match self.lifespan:
             case "raises":
-                raise NotImplementedError("no lifespan here")
+                raise ValueError("no lifespan here")  # as frameworks do that know requests alone
             case "returns":
                 return
             case "exits":

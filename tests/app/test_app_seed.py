@@ -210,7 +210,8 @@ def test_the_repository_s_own_workflow_is_seeded_and_every_step_makes_a_prompt(t
 def test_a_database_in_memory_serves_one_application(settings: Settings) -> None:
     database = Database("sqlite://")
     init_db(database, settings)
-    database.check()
+    with database.reading() as session:
+        assert session.connection().exec_driver_sql("SELECT count(*) FROM steps").scalar() == 2
     database.close()
 
 

@@ -17,7 +17,7 @@ from gonogo.documents import Section
 from gonogo.errors import TargetError
 from gonogo.model import Json, Message, Prompt
 
-__all__ = ["CALLS", "Call", "Contract", "found_at", "read_contract"]
+__all__ = ["CALLS", "COUNTERS", "Call", "Contract", "found_at", "read_contract"]
 
 # What an application may be asked. Only a preview must be there, of a post or of inputs alone.
 CALLS = (
@@ -53,7 +53,8 @@ _ANSWERS: Mapping[str, str] = MappingProxyType(
         "dependencies": "dependencies",
     }
 )
-_METRICS = ("construction", "fallbacks", "runs", "unexpected")
+COUNTERS = ("fallbacks", "runs", "failed_runs", "unexpected")
+_METRICS = (*COUNTERS, "construction", "errors", "templates", "memory", "release")
 _CALL = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (/\S*)")
 _HOLE = re.compile(r"\{(\w+)\}")
 _HOLES = frozenset({"post", "step", "run", "title", "after", "inputs", "name"})
@@ -94,7 +95,9 @@ class Contract:
         health: paths that answer 200 where all is well.
         answers: name -> where it stands in an answer.
         errors: what an error tells (``code``, ``cause`` …) -> where it stands; what is not named stands in the error itself.
-        metrics: name -> metric. ``construction`` is a histogram in seconds with the label ``step``, the others are counters.
+        metrics: name -> metric. ``construction`` is a histogram in seconds with the label ``step``; ``COUNTERS`` count from the
+            start of the service; ``errors`` counts by ``kind``, ``templates`` by ``template``; ``memory`` is a gauge in bytes, and
+            the label ``version`` of ``release`` tells which release counts.
         inputs: input field -> the application's own name of it, where that is another.
         succeeded: the word by which a run's record says that it succeeded.
         timeout: seconds for one answer.

@@ -17,6 +17,7 @@ from gonogo.errors import DefinitionError, StatisticsError
 from gonogo.grammar import Grammar
 from gonogo.model import Ability, Claim, Json, Level, Phase
 from gonogo.statistics import Bound, Decision, Limit, maximum, median, proportion, quantile
+from gonogo.triggers import WatchRules, read_watch
 
 __all__ = ["Criteria", "Criterion", "Measure", "Statistic", "load_criteria"]
 
@@ -161,11 +162,12 @@ class Criterion:
 
 @dataclass(frozen=True, slots=True)
 class Criteria:
-    """All criteria in the order of the file, the grammar of prompts, and how the application is asked over HTTP."""
+    """All criteria in the order of the file, the grammar of prompts, how the application is asked, how it is watched."""
 
     criteria: tuple[Criterion, ...]
     grammar: Grammar
     target: Contract | None = None
+    watch: WatchRules | None = None
 
     def __getitem__(self, criterion: str) -> Criterion:
         for one in self.criteria:
@@ -188,6 +190,7 @@ def load_criteria(path: Path, *, root: Path | None = None) -> Criteria:
         section.fail("version", f"{section.data['version']!r} is not a version that this gonogo reads; write 1")
     grammar = _grammar(section.section("prompt"))
     target = read_contract(section.section("target")) if section.has("target") else None
+    watch = _watch(section)
     found: dict[str, Criterion] = {}
     for entry in section.sections("criterion"):
         criterion = _criterion(entry)
@@ -199,7 +202,16 @@ def load_criteria(path: Path, *, root: Path | None = None) -> Criteria:
     section.finish()
     if not found:
         section.fail("criterion", "there is no criterion; write at least one [[criterion]]")
-    return Criteria(tuple(found.values()), grammar, target)
+    return Criteria(tuple(found.values()), grammar, target, watch)
+
+
+def _watch(section: Section) -> WatchRules | None:
+    triggers = section.sections("trigger", default=())
+    if section.has("watch"):
+        return read_watch(section.section("watch"), triggers)
+    if triggers:
+        section.fail("trigger", "triggers stand here without [watch]; write interval = 2 under [watch]")
+    return None
 
 
 def _grammar(prompt: Section) -> Grammar:

@@ -448,8 +448,10 @@ class TestTheRest:
             lambda data: data["prompt"],
             lambda data: data["criterion"][0],
             lambda data: data["criterion"][-1]["measure"][0],
+            lambda data: data["watch"],
+            lambda data: data["trigger"][0],
         ],
-        ids=["file", "prompt", "criterion", "measure"],
+        ids=["file", "prompt", "criterion", "measure", "watch", "trigger"],
     )
     def test_every_key_of_criteria_toml_is_explained(
         self, spoil: Callable[[dict[str, Any]], dict[str, Any]], tmp_path: Path
@@ -458,6 +460,8 @@ class TestTheRest:
         data["criterion"] = [one for one in data["criterion"] if "measure" in one]
         data["criterion"].insert(0, {key: value for key, value in data["criterion"][0].items() if key != "measure"})
         data["criterion"][0]["id"] = "another"
+        data["watch"] = {}
+        data["trigger"] = [{"id": "errors", "title": "t", "signal": "failed-runs", "alert": "> 0.05"}]
         spoil(data)["unheard-of"] = 1
         (tmp_path / "criteria.toml").write_text(as_toml(data), encoding="utf-8")
         with pytest.raises(DefinitionError, match="unknown key") as caught:

@@ -26,6 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "recordings",
         "redaction",
         "replies",
+        "triggers",
         "workflows",
     ),
     ("gathering", "generated", "verdict", "contents"),

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from gonogo.contract import COUNTERS
 from gonogo.errors import GonogoError, ReleaseChanged, ServiceGone, TargetError
 from gonogo.metrics import buckets_of
 from gonogo.model import Ability, Case, Json
@@ -343,7 +344,7 @@ class LiveApplication(HttpApplication):
             "told_at": _now(),
             **({"version_told": told_version} if (told_version := self.contract.find("version", told)) else {}),
             **({"answers": {path: self.transport("GET", path).status for path in health}} if health else {}),
-            "counted": {name: self._counted(name) for name in self.contract.metrics if name != "construction"},
+            "counted": {name: self._counted(name) for name in self.contract.metrics if name in COUNTERS},
         }
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 # A module imports modules of its own row and of rows above it, never of a row below.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("model", "errors", "clock"),
-    ("documents", "parsed", "figures", "statistics", "grammar", "memory", "metrics"),
+    ("documents", "parsed", "figures", "statistics", "grammar", "memory", "metrics", "sequential", "counted", "tally"),
     (
         "checks",
         "contract",
@@ -27,9 +27,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "redaction",
         "replies",
         "triggers",
+        "standing",
         "workflows",
     ),
-    ("gathering", "generated", "verdict", "contents"),
+    ("gathering", "generated", "verdict", "contents", "monitor"),
     ("definitions",),
     ("stub", "runs"),
     ("collector", "targets"),

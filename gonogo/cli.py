@@ -41,6 +41,7 @@ from gonogo.upkeep import (
     survey,
     write_recordings,
 )
+from gonogo.watch_command import watch
 from gonogo.workbench import Target, Workbench
 
 __all__ = ["main"]
@@ -91,6 +92,7 @@ def main() -> None:
 
 main.add_command(stub)
 main.add_command(record)
+main.add_command(watch)
 
 
 @main.group()

@@ -1,0 +1,168 @@
+"""The way back: runs the command that restores the previous release, once, and sees whether that one is in service again."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gonogo.checks import same_text
+from gonogo.contract import Contract
+from gonogo.errors import GonogoError, ProductFailure
+from gonogo.model import Case, Finding, Json
+from gonogo.targets.sockets import NoAnswer, SocketTransport
+from gonogo.workbench import Target
+
+__all__ = ["Previous", "Recovery", "run_once", "same_prompts", "say_again"]
+
+_ANSWERS = 10  # that the previous release must give in a row, each on a connection of its own
+_PAUSE = 0.05  # seconds between two of them
+CHECK = "rollback"
+
+
+@dataclass(frozen=True)
+class Previous:
+    """The previous release as it is to be found again: its version, and the prompt of each case (``transcript``)."""
+
+    version: str
+    prompts: Mapping[str, str]
+    cases: Sequence[Case]
+
+    @classmethod
+    def of(cls, baseline: Target, cases: Sequence[Case]) -> Previous:
+        """What the previous release constructs now, before anything goes wrong.
+
+        Raises:
+            TargetError: it cannot be asked, or fails.
+        """
+        return cls(
+            baseline.release.version,
+            {case.path: baseline.construct(case).prompt.transcript for case in cases},
+            tuple(cases),
+        )
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """How a rollback went.
+
+    Attributes:
+        trigger: the id of the trigger.
+        detected: seconds from the beginning of the watch at which it fired.
+        status: of the command; none where it could not be run or did not end in time.
+        ended: seconds from the trigger until the command had ended.
+        answered: seconds from the trigger until the previous release answered, or none where it did not.
+        findings: what was looked at afterwards.
+    """
+
+    trigger: str
+    detected: float
+    status: int | None
+    ended: float
+    answered: float | None
+    findings: tuple[Finding, ...]
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether the previous release is in service again, by everything that was looked at."""
+        return bool(self.findings) and all(finding.ok for finding in self.findings)
+
+    def as_json(self) -> dict[str, Json]:
+        """Plain data, for the dashboard."""
+        return {
+            "state": "verified" if self.is_verified else "failed",
+            "trigger": self.trigger,
+            "detected": round(self.detected, 3),
+            "status": self.status,
+            "recovered": None if self.answered is None else round(self.answered, 3),
+            "findings": [{"ok": one.ok, "reason": one.reason} for one in self.findings],
+        }
+
+
+def run_once(command: Sequence[str], log: Path, *, cwd: Path, patience: float) -> tuple[int | None, Finding]:
+    """Run the command; its output goes to ``log``. A command that hangs is stopped after ``patience`` seconds."""
+    shown = " ".join(command)
+    try:
+        with log.open("wb") as output:
+            done = subprocess.run(
+                list(command),
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                timeout=patience,
+                check=False,
+            )
+    except OSError as error:
+        return None, Finding(CHECK, False, f"the command {shown!r} cannot be run: {error.strerror or error}")
+    except subprocess.TimeoutExpired:
+        return None, Finding(CHECK, False, f"the command {shown!r} did not end within {patience:g} s and was stopped")
+    reason = f"the command {shown!r} ended with status {done.returncode}"
+    if done.returncode:
+        last = log.read_text(errors="replace").strip().splitlines()[-1:]
+        reason += f": {last[0]}" if last else ""
+    return done.returncode, Finding(CHECK, done.returncode == 0, reason)
+
+
+def say_again(
+    ask: Callable[[], SocketTransport], contract: Contract, version: str, *, patience: float
+) -> tuple[float | None, Finding]:
+    """Ask until the service answers as this version, several times in a row, on fresh connections.
+
+    Returns:
+        Seconds until the first answer of that row, or none; and the finding.
+    """
+    began, first, row, told = time.monotonic(), 0.0, 0, "nothing"
+    while (now := time.monotonic() - began) < patience:
+        told = _told(ask, contract)
+        if told == version:
+            first = first if row else now
+            row += 1
+            if row == _ANSWERS:
+                return first, Finding(CHECK, True, f"release {version} answers, {_ANSWERS} times in a row")
+        else:
+            row = 0
+        time.sleep(_PAUSE)
+    return None, Finding(CHECK, False, f"after {patience:g} s {told} answers, not release {version}")
+
+
+def _told(ask: Callable[[], SocketTransport], contract: Contract) -> str:
+    """The version that answers on a fresh connection, where it is well."""
+    transport = ask()
+    try:
+        for path in contract.health:
+            status = transport("GET", path).status
+            if status != 200:
+                return f"{path} with {status}"
+        return str(contract.find("version", transport(*contract.call("version").at()).json()))
+    except NoAnswer:
+        return "nothing"
+    except ValueError:
+        return "something that is no JSON"
+    finally:
+        transport.close()
+
+
+def same_prompts(live: Target, previous: Previous) -> Finding:
+    """Whether the service shows the prompts that the previous release constructs, for every case."""
+    differing: list[str] = []
+    detail = ""
+    for case in previous.cases:
+        try:
+            found = same_text(CHECK, case.path, previous.prompts[case.path], live.construct(case).prompt.transcript)
+        except ProductFailure as error:
+            found = Finding(CHECK, False, f"{case.path}: {error}")
+        except GonogoError as error:
+            return Finding(CHECK, False, f"the prompts could not be compared: {' '.join(str(error).split())}")
+        if not found.ok:
+            differing.append(found.reason)
+            detail = detail or found.detail
+    count = len(previous.cases)
+    if not count:
+        return Finding(CHECK, False, "there are no cases whose prompts could be compared; write some")
+    if differing:
+        reason = f"{len(differing)} of {count} prompts are not the previous release's: {differing[0]}"
+        return Finding(CHECK, False, reason, detail)
+    return Finding(CHECK, True, f"{count} of {count} prompts are those of the previous release")

@@ -5,20 +5,27 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gonogo.checks import same_text
 from gonogo.contract import Contract
+from gonogo.definitions import Definitions
 from gonogo.errors import GonogoError, ProductFailure
 from gonogo.model import Case, Finding, Json
+from gonogo.project import Service
+from gonogo.standing import TriggerStanding
 from gonogo.targets.sockets import NoAnswer, SocketTransport
-from gonogo.workbench import Target
+from gonogo.triggers import Alarm
+from gonogo.workbench import Target, Workbench
 
-__all__ = ["Previous", "Recovery", "run_once", "same_prompts", "say_again"]
+__all__ = ["Previous", "Recovery", "WayBack"]
 
 _ANSWERS = 10  # that the previous release must give in a row, each on a connection of its own
 _PAUSE = 0.05  # seconds between two of them
+_COMMAND_TIME = 300.0  # seconds that the command may take
+_ANSWER_TIME = 60.0  # seconds after it within which the previous release must answer
 CHECK = "rollback"
 
 
@@ -166,3 +173,48 @@ def same_prompts(live: Target, previous: Previous) -> Finding:
         reason = f"{len(differing)} of {count} prompts are not the previous release's: {differing[0]}"
         return Finding(CHECK, False, reason, detail)
     return Finding(CHECK, True, f"{count} of {count} prompts are those of the previous release")
+
+
+@dataclass(frozen=True)
+class WayBack:
+    """What a trigger sets off: the command, once, and then the look whether the previous release is in service again.
+
+    Attributes:
+        url: of the service.
+        contract: how it is asked.
+        definitions: of the project.
+        previous: the release that is to be found again.
+        command: what restores it, word by word.
+        log: the file that its output goes to.
+        environ: where the service's token is read.
+    """
+
+    url: str
+    contract: Contract
+    definitions: Definitions
+    previous: Previous
+    command: Sequence[str]
+    log: Path
+    environ: Mapping[str, str]
+
+    def __call__(self, trigger: TriggerStanding) -> Recovery:
+        """Go back."""
+        fired = time.monotonic()
+        status, ran = run_once(self.command, self.log, cwd=self.definitions.project.root, patience=_COMMAND_TIME)
+        ended = time.monotonic() - fired
+        quick = replace(self.contract, timeout=min(self.contract.timeout, 5.0))
+        answered, says = say_again(
+            lambda: SocketTransport(self.url, quick, self.environ),
+            quick,
+            self.previous.version,
+            patience=_ANSWER_TIME,
+        )
+        findings = [ran, says]
+        if answered is not None:
+            service = Service(self.url, read_only="preview_inputs" in self.contract.calls)
+            again = replace(self.definitions, project=self.definitions.project.with_service(service, None))
+            with closing(Workbench(again)) as looking:
+                findings.append(same_prompts(looking.candidate, self.previous))
+        recovered = None if answered is None else ended + answered
+        detected = trigger.fired[Alarm.ROLLBACK]
+        return Recovery(trigger.trigger.id, detected, status, ended, recovered, tuple(findings))

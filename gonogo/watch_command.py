@@ -6,10 +6,9 @@ import os
 import shlex
 import signal
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -24,21 +23,17 @@ from gonogo.evidence import Shard
 from gonogo.model import CriterionVerdict, Phase
 from gonogo.monitor import Monitor
 from gonogo.project import Service, find_project
-from gonogo.recovery import Previous, Recovery, run_once, same_prompts, say_again
+from gonogo.recovery import Previous, WayBack
 from gonogo.report.watch_table import line_of, table_of
 from gonogo.rundown import Rundown, begin_run, exit_status
-from gonogo.standing import TriggerStanding
 from gonogo.synthetic import synthetic_runs
 from gonogo.targets.looking import Looker
-from gonogo.targets.sockets import SocketTransport
 from gonogo.triggers import WatchRules
 from gonogo.watching import LIVE_WATCH, Watch, evidence_of
 from gonogo.workbench import Workbench
 
 __all__ = ["watch"]
 
-_COMMAND_TIME = 300.0  # seconds that a rollback may take
-_ANSWER_TIME = 60.0  # seconds after it within which the previous release must answer
 _LINE_EVERY = 60.0  # seconds between two lines where nothing is drawn
 
 
@@ -188,37 +183,15 @@ def _url(definitions: Definitions) -> str:
     return service.url
 
 
-def _way_back(
-    workbench: Workbench, rundown: Rundown, contract: Contract, asked: _Asked
-) -> Callable[[TriggerStanding], Recovery] | None:
+def _way_back(workbench: Workbench, rundown: Rundown, contract: Contract, asked: _Asked) -> WayBack | None:
     """What a trigger sets off. What the previous release's prompts are is asked now, while all is well."""
     if asked.command is None:
         return None
-    definitions, command = workbench.definitions, asked.command
+    definitions = workbench.definitions
     cases = [case for step in definitions.workflow.steps for case in definitions.workflow.cases_of(step.id)]
     previous = Previous.of(workbench.baseline, cases)
-
-    def roll_back(trigger: TriggerStanding) -> Recovery:
-        fired = time.monotonic()
-        log = rundown.directory.path / "rollback.log"
-        status, ran = run_once(command, log, cwd=definitions.project.root, patience=_COMMAND_TIME)
-        ended = time.monotonic() - fired
-        answered, says = say_again(
-            lambda: SocketTransport(_url(definitions), replace(contract, timeout=5.0), os.environ),
-            contract,
-            previous.version,
-            patience=_ANSWER_TIME,
-        )
-        findings = [ran, says]
-        if answered is not None:
-            service = Service(_url(definitions), read_only="preview_inputs" in contract.calls)
-            again = replace(definitions, project=definitions.project.with_service(service, None))
-            with closing(Workbench(again)) as looking:
-                findings.append(same_prompts(looking.candidate, previous))
-        recovered = None if answered is None else ended + answered
-        return Recovery(trigger.trigger.id, max(trigger.fired.values()), status, ended, recovered, tuple(findings))
-
-    return roll_back
+    log = rundown.directory.path / "rollback.log"
+    return WayBack(_url(definitions), contract, definitions, previous, asked.command, log, os.environ)
 
 
 def _follow(one: Watch, duration: float) -> str | None:
@@ -229,7 +202,7 @@ def _follow(one: Watch, duration: float) -> str | None:
         with Live(console=console, auto_refresh=False, transient=False) as live:
             for standing in one.standings():
                 first = first or standing.release
-                live.update(table_of(standing, duration, recovery=one.recovery), refresh=True)
+                live.update(table_of(standing, duration, one.recovery.findings if one.recovery else ()), refresh=True)
         return first
     said, next_line = 0, 0.0
     for standing in one.standings():

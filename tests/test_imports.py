@@ -13,7 +13,19 @@ ROOT = Path(__file__).parent.parent
 # A module imports modules of its own row and of rows above it, never of a row below.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("model", "errors", "clock"),
-    ("documents", "parsed", "figures", "statistics", "grammar", "memory", "metrics", "sequential", "counted", "tally"),
+    (
+        "documents",
+        "parsed",
+        "figures",
+        "statistics",
+        "grammar",
+        "memory",
+        "metrics",
+        "sequential",
+        "counted",
+        "tally",
+        "durations",
+    ),
     (
         "checks",
         "contract",
@@ -36,9 +48,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("collector", "targets"),
     # measurement through workers, and the workers at work
     ("latency", "report", "workbench"),
-    ("aftermath",),
+    ("aftermath", "recovery", "synthetic", "watching", "rehearsal"),
     ("rundown", "joining", "upkeep", "fixtures", "options", "stub_commands"),
-    ("capture", "recording_server", "record_command"),
+    ("capture", "recording_server", "record_command", "watch_command"),
     ("plugin", "cli", "__main__"),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gonogo.recovery import Recovery
+from gonogo.model import Finding
 from gonogo.standing import Standing, TriggerStanding
 from gonogo.triggers import Alarm
 
@@ -31,10 +31,8 @@ def line_of(standing: Standing, duration: float) -> str:
     return f"{standing.at:.0f} of {duration:.0f} s: {word}; release {standing.release or 'unknown'}, {well}; {counted or 'nothing counted'}"
 
 
-def table_of(
-    standing: Standing, duration: float, *, recovery: Recovery | None = None, acting: str = ""
-) -> RenderableType:
-    """The whole: the answer, the triggers with their distance, what happened."""
+def table_of(standing: Standing, duration: float, findings: Sequence[Finding] = ()) -> RenderableType:
+    """The whole: the answer, the triggers with their distance, what happened, what was found after a rollback."""
     word, colour = _WORDS[standing.alarm]
     head = Text.assemble((f" {word} ", f"reverse {colour}"), f"  {line_of(standing, duration)}")
     table = Table(box=None, pad_edge=False)
@@ -44,13 +42,8 @@ def table_of(
         table.add_row(*_row(one))
     parts: list[RenderableType] = [head, table]
     parts += [Text(f"{at:7.0f} s  {what}", style="dim") for at, what in standing.log[-_LINES:]]
-    if acting:
-        parts.append(Text(acting, style="bold red"))
-    if recovery is not None:
-        parts += [
-            Text(f"{'ok    ' if one.ok else 'FAILED'}  {one.reason}", style="green" if one.ok else "red")
-            for one in recovery.findings
-        ]
+    for one in findings:
+        parts.append(Text(f"{'ok    ' if one.ok else 'FAILED'}  {one.reason}", style="green" if one.ok else "red"))
     return Group(*parts)
 
 

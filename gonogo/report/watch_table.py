@@ -42,8 +42,8 @@ def table_of(standing: Standing, duration: float, findings: Sequence[Finding] = 
         table.add_row(*_row(one))
     parts: list[RenderableType] = [head, table]
     parts += [Text(f"{at:7.0f} s  {what}", style="dim") for at, what in standing.log[-_LINES:]]
-    for one in findings:
-        parts.append(Text(f"{'ok    ' if one.ok else 'FAILED'}  {one.reason}", style="green" if one.ok else "red"))
+    for found in findings:
+        parts.append(Text(f"{'ok    ' if found.ok else 'FAILED'}  {found.reason}", style="green" if found.ok else "red"))
     return Group(*parts)
 
 

@@ -131,7 +131,11 @@ def read_facts(path: Path) -> dict[str, Json]:
 
 @dataclass(frozen=True)
 class Project:
-    """A candidate, the release before it, and the files that say what is replayed and what is asked."""
+    """A candidate, the release before it, and the files that say what is replayed and what is asked.
+
+    ``stage``: the function that opens a deployment of one's own on which releases are swapped (``gonogo.targets.stage``), as
+    ``file.py:function`` or ``package.module:function``; empty where nothing can be rehearsed.
+    """
 
     root: Path
     candidate: Release
@@ -141,6 +145,7 @@ class Project:
     cases: Path
     recordings: Path
     reports: Path
+    stage: str = ""
 
     def recordings_of(self, release: Release) -> Path:
         """The folder of a release's recordings."""
@@ -158,7 +163,7 @@ class Project:
             stub=stub or "none",
             service=service,
         )
-        return replace(self, candidate=live)
+        return replace(self, candidate=live, stage="")  # what is live is not for rehearsing
 
     def with_baseline(self, tree: Path) -> Project:
         """The same project with the previous release taken from a folder that holds its packages.

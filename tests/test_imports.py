@@ -31,11 +31,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gathering", "generated", "verdict", "contents"),
     ("definitions",),
     ("stub", "runs"),
-    ("collector", "targets"),
+    ("collector", "targets", "probe"),
     # measurement through workers, and the workers at work
     ("latency", "report", "workbench"),
     ("aftermath",),
-    ("rundown", "joining", "upkeep", "fixtures", "options", "stub_commands"),
+    ("rundown", "joining", "upkeep", "fixtures", "options", "stub_commands", "probe_command"),
     ("capture", "recording_server", "record_command"),
     ("plugin", "cli", "__main__"),
 )

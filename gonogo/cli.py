@@ -19,6 +19,7 @@ from gonogo.definitions import load_definitions
 from gonogo.errors import EvidenceError, GonogoError, ProductFailure
 from gonogo.joining import Part, join, read_part
 from gonogo.model import Provenance, Workflow
+from gonogo.probe_command import probe
 from gonogo.project import find_project
 from gonogo.record_command import record
 from gonogo.recordings import RecordingSet, load_recordings
@@ -93,6 +94,7 @@ def main() -> None:
 main.add_command(stub)
 main.add_command(record)
 main.add_command(watch)
+main.add_command(probe)
 
 
 @main.group()

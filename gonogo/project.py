@@ -15,7 +15,7 @@ from pathlib import Path
 from gonogo.errors import DefinitionError
 from gonogo.model import Json
 
-__all__ = ["Project", "Release", "Service", "find_project", "read_facts"]
+__all__ = ["Project", "Release", "Service", "find_project", "is_project", "read_facts"]
 
 
 @dataclass(frozen=True)
@@ -180,6 +180,12 @@ class Project:
         if all((tree / package / "__init__.py").is_file() for package in wanted.packages):
             return replace(self, baseline=replace(wanted, tree=tree, overlay=None, facts=None))
         return replace(self, baseline=replace(wanted, overlay=tree, facts=None))
+
+
+def is_project(folder: Path) -> bool:
+    """Whether the conftest.py of a folder describes a project, as far as can be seen without running it."""
+    path = folder / "conftest.py"
+    return path.is_file() and "pytest_gonogo_project" in path.read_text(encoding="utf-8", errors="replace")
 
 
 def find_project(folder: Path) -> Project:

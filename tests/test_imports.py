@@ -45,11 +45,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gathering", "generated", "verdict", "contents", "monitor"),
     ("definitions",),
     ("stub", "runs"),
-    ("collector", "targets"),
+    ("collector", "targets", "probe"),
     # measurement through workers, and the workers at work
     ("latency", "report", "workbench"),
     ("aftermath", "recovery", "synthetic", "watching", "rehearsal"),
-    ("rundown", "joining", "upkeep", "fixtures", "options", "stub_commands"),
+    ("rundown", "joining", "upkeep", "fixtures", "options", "stub_commands", "probe_command"),
     ("capture", "recording_server", "record_command", "watch_command"),
     ("plugin", "cli", "__main__"),
 )

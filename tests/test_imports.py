@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 # A module imports modules of its own row and of rows above it, never of a row below.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("model", "errors", "clock"),
-    ("documents", "parsed", "figures", "statistics", "grammar", "memory", "metrics"),
+    ("documents", "parsed", "standing", "figures", "statistics", "grammar", "memory", "metrics"),
     (
         "checks",
         "contract",
@@ -26,6 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "recordings",
         "redaction",
         "replies",
+        "signoffs",
         "workflows",
     ),
     ("gathering", "generated", "verdict", "contents"),
@@ -36,7 +37,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("latency", "report", "workbench"),
     ("aftermath",),
     ("rundown", "joining", "upkeep", "fixtures", "options", "stub_commands"),
-    ("capture", "recording_server", "record_command"),
+    ("capture", "recording_server", "record_command", "signoff_command", "preflight_command"),
     ("plugin", "cli", "__main__"),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

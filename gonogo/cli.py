@@ -19,6 +19,7 @@ from gonogo.definitions import load_definitions
 from gonogo.errors import EvidenceError, GonogoError, ProductFailure
 from gonogo.joining import Part, join, read_part
 from gonogo.model import Provenance, Workflow
+from gonogo.preflight_command import preflight
 from gonogo.probe_command import probe
 from gonogo.project import find_project
 from gonogo.record_command import record
@@ -26,6 +27,7 @@ from gonogo.recordings import RecordingSet, load_recordings
 from gonogo.report.document import verdict_document
 from gonogo.report.terminal import render
 from gonogo.runs import RunDirectory
+from gonogo.signoff_command import signoff
 from gonogo.stub_commands import stub
 from gonogo.upkeep import (
     Moved,
@@ -95,6 +97,8 @@ main.add_command(stub)
 main.add_command(record)
 main.add_command(watch)
 main.add_command(probe)
+main.add_command(signoff)
+main.add_command(preflight)
 
 
 @main.group()

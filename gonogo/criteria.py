@@ -129,6 +129,19 @@ class Criterion:
             )
         return int(value)
 
+    def texts(self, name: str) -> tuple[str, ...]:
+        """A list of texts among the parameters.
+
+        Raises:
+            DefinitionError: it is missing, or no list of texts.
+        """
+        value = self.parameters.get(name)
+        if not isinstance(value, list) or not all(isinstance(one, str) and one.strip() for one in value):
+            raise DefinitionError(
+                f"criteria.toml: criterion {self.id!r}: parameters.{name} = {value!r} is no list of texts; write one, its suite asks for it"
+            )
+        return tuple(str(one) for one in value)
+
     def in_phase(self, phase: Phase) -> Criterion:
         """The criterion with what ``[criterion.parameters.<phase>]`` says in the place of the usual parameters."""
         own = self.parameters.get(phase.value)

@@ -22,12 +22,14 @@ __all__ = ["Project", "Release", "Service", "find_project", "is_project", "read_
 class Service:
     """A running deployment: its address, and whether only its previews may be used, which write nothing.
 
-    ``version`` is what it told of itself when the run began, or none while nobody has asked.
+    ``version`` is what it told of itself when the run began, or none while nobody has asked. ``describe_only``: it is asked
+    for what it tells of itself, and for no prompts.
     """
 
     url: str
     read_only: bool = False
     version: str | None = None
+    describe_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,12 @@ class Project:
     recordings: Path
     reports: Path
     stage: str = ""
+    signoffs: Path | None = None
+
+    @property
+    def signoffs_file(self) -> Path:
+        """Where sign-offs and complaints stand: ``signoffs``, or signoffs.toml beside the criteria."""
+        return self.signoffs or self.criteria.with_name("signoffs.toml")
 
     def recordings_of(self, release: Release) -> Path:
         """The folder of a release's recordings."""

@@ -223,7 +223,11 @@ class Rehearsal:
             self._environ,
         )
         watch = Watch(
-            Monitor(rules, self.contract.metrics, steps), looker, rules.interval, reference + patience + rules.interval, back
+            Monitor(rules, self.contract.metrics, steps),
+            looker,
+            rules.interval,
+            reference + patience + rules.interval,
+            back,
         )
         broken: float | None = None
         began = time.monotonic()
@@ -235,9 +239,8 @@ class Rehearsal:
                         early = standing
                         broken = time.monotonic() - began
                         strike()
-                    elif broken is not None and standing.fired(wanted) is not None:
-                        if wanted is Alarm.ALERT:
-                            break
+                    elif broken is not None and wanted is Alarm.ALERT and standing.fired(wanted) is not None:
+                        break
         finally:
             looker.close()
         assert watch.standing is not None
@@ -270,7 +273,11 @@ def _judged(
         return Fired(trigger, wanted, None, recovery, tuple(findings))
     noisy = [one.trigger.id for one in early.triggers if one.fired]
     findings.append(
-        Finding(CHECK, not noisy, f"{trigger.id}: {'quiet' if not noisy else ', '.join(noisy) + ' fired'} while all was well")
+        Finding(
+            CHECK,
+            not noisy,
+            f"{trigger.id}: {'quiet' if not noisy else ', '.join(noisy) + ' fired'} while all was well",
+        )
     )
     word = "rolls back" if wanted is Alarm.ROLLBACK else "alerts"
     if moment is None:

@@ -16,6 +16,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     (
         "documents",
         "parsed",
+        "assessment",
         "figures",
         "statistics",
         "grammar",
@@ -38,6 +39,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "recordings",
         "redaction",
         "replies",
+        "signoffs",
         "triggers",
         "standing",
         "workflows",
@@ -50,7 +52,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("latency", "report", "workbench"),
     ("aftermath", "recovery", "synthetic", "watching", "rehearsal"),
     ("rundown", "joining", "upkeep", "fixtures", "options", "stub_commands", "probe_command"),
-    ("capture", "recording_server", "record_command", "watch_command"),
+    ("capture", "recording_server", "record_command", "watch_command", "signoff_command", "preflight_command"),
     ("plugin", "cli", "__main__"),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -43,7 +43,9 @@ def table_of(standing: Standing, duration: float, findings: Sequence[Finding] = 
     parts: list[RenderableType] = [head, table]
     parts += [Text(f"{at:7.0f} s  {what}", style="dim") for at, what in standing.log[-_LINES:]]
     for found in findings:
-        parts.append(Text(f"{'ok    ' if found.ok else 'FAILED'}  {found.reason}", style="green" if found.ok else "red"))
+        parts.append(
+            Text(f"{'ok    ' if found.ok else 'FAILED'}  {found.reason}", style="green" if found.ok else "red")
+        )
     return Group(*parts)
 
 

@@ -62,10 +62,20 @@ class ValueFiles:
         with self._lock:
             self._file(kind).write_value(key, value, 0.0)
 
+    def close(self) -> None:
+        """Close the files. A later use opens them again."""
+        with self._lock:
+            self._close()
+
+    def _close(self) -> None:
+        for file in self._files.values():
+            file.close()
+        self._files = {}
+
     def _file(self, kind: str) -> MmapedDict:
         if self._pid != os.getpid():  # this is a child now: what was counted so far is its parent's
             self._pid = os.getpid()
-            self._files = {}
+            self._close()
         if kind not in self._files:
             self._files[kind] = MmapedDict(str(self.folder / f"{kind}_{self._pid}.db"))
         return self._files[kind]

@@ -45,6 +45,7 @@ class Metrics:
     def __init__(self, release: str, folder: Path | None = None) -> None:
         self.registry = CollectorRegistry()
         self._memory_read = -MEMORY_INTERVAL
+        self._files: ValueFiles | None = None
         # told by the process that answers, never read from a file: a release that has gone must not be named any more
         Gauge(*RELEASE, ["version"], registry=self.registry).labels(release).set(1)
         remembers = resident_memory() is not None
@@ -57,7 +58,7 @@ class Metrics:
             self.template_usage = Counter(*TEMPLATES, ["template"], registry=registry)
             self.memory = Gauge(*MEMORY, registry=registry) if remembers else None
             return
-        files = ValueFiles(folder)
+        self._files = files = ValueFiles(folder)
         construction = FileHistogram(files, *CONSTRUCTION, ["step"], buckets=CONSTRUCTION_BUCKETS)
         runs = FileCounter(files, *RUNS, ["step", "status"])
         errors = FileCounter(files, *ERRORS, ["kind", "fingerprint"])
@@ -85,6 +86,11 @@ class Metrics:
         """The text format of Prometheus: all metrics, or those that have one of these names (``blog_fallbacks_total``)."""
         self.look_at_memory()
         return generate_latest(self.registry.restricted_registry(names) if names else self.registry)
+
+    def close(self) -> None:
+        """Close the files, where there are any."""
+        if self._files is not None:
+            self._files.close()
 
 
 def resident_memory() -> int | None:

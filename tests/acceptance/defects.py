@@ -421,8 +421,8 @@ METRIC_RENAMED = """
 _faultless = Metrics.__init__
 
 
-def _renamed(self):
-    _faultless(self)
+def _renamed(self, *arguments):
+    _faultless(self, *arguments)
     self.registry.unregister(self.runs)
     self.runs = Counter("blog_step_runs", "Runs of a step.", ["step", "status"], registry=self.registry)
 

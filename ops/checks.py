@@ -105,7 +105,7 @@ def _database(site: Site, manifest: Manifest) -> Iterator[Finding]:
 
 def _needed(site: Site, version: str) -> dict[str, list[str]]:
     """The columns of each table, as the release's own code declares them."""
-    command = [site.settings.python, "-P", "-B", "-c", _SCHEMA, str(site.releases / version)]
+    command = [site.settings.python, "-P", "-c", _SCHEMA, str(site.releases / version)]
     try:
         done = subprocess.run(
             command,

@@ -363,7 +363,7 @@ def migrate(site: Site, version: str) -> str:
     read_manifest(site, version)
     tree = site.releases / version
     done = subprocess.run(
-        [site.settings.python, "-P", "-B", "-c", _MIGRATE, str(tree), "--app", "app.wsgi", "init-db"],
+        [site.settings.python, "-P", "-c", _MIGRATE, str(tree), "--app", "app.wsgi", "init-db"],
         cwd=tree,
         env=environment(site),
         stdin=subprocess.DEVNULL,

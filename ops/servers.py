@@ -102,7 +102,7 @@ def start(
     _write(site, made)
     write_whole(folder / "gunicorn.conf.py", _configuration(site, made, tree))
     launch = Path(__file__).with_name("launch.py")
-    command = [settings.python, "-P", "-B", str(launch), str(tree), str(_WORD)]
+    command = [settings.python, "-P", str(launch), str(tree), str(_WORD)]
     command += ["--config", str(folder / "gunicorn.conf.py"), "app.wsgi:application"]
     reader, writer = os.pipe2(os.O_CLOEXEC)
     with _log(site, id) as log, os.fdopen(reader, "rb"), os.fdopen(writer, "wb", buffering=0) as word:

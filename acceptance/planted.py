@@ -14,8 +14,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from app.workflow.llm_client import LLMClient, LLMServerError, Question, Reply
+from app.errors import LLMServerError
+from app.workflow.llm_client import LLMClient, Question, Reply
 from app.workflow.scripts import llm_processor
+from app.workflow.scripts.prompt_constructor import construct_prompt
 
 __all__ = ["DEFECTS", "plant"]
 
@@ -45,14 +47,14 @@ def _runs_fail(struck: Struck, only: str | None = None) -> None:
 
 
 def _construction(struck: Struck, breaks: Callable[[], None]) -> None:
-    real, calls = llm_processor.construct_prompt, itertools.count()
+    calls = itertools.count()
 
-    def construct_prompt(step: Any, inputs: Mapping[str, str]) -> Any:
+    def construct(step: Any, inputs: Mapping[str, str]) -> Any:
         if next(calls) % _OFTEN == 0 and struck():
             breaks()
-        return real(step, inputs)
+        return construct_prompt(step, inputs)
 
-    llm_processor.construct_prompt = construct_prompt  # type: ignore[assignment]  # that is what planting means
+    vars(llm_processor)["construct_prompt"] = construct
 
 
 def _raise() -> None:

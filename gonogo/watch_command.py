@@ -6,9 +6,10 @@ import os
 import shlex
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -26,6 +27,7 @@ from gonogo.project import Service, find_project
 from gonogo.recovery import Previous, WayBack
 from gonogo.report.watch_table import line_of, table_of
 from gonogo.rundown import Rundown, begin_run, exit_status
+from gonogo.signoffs import Severity, open_complaints
 from gonogo.synthetic import synthetic_runs
 from gonogo.targets.looking import Looker
 from gonogo.triggers import WatchRules
@@ -34,6 +36,7 @@ from gonogo.workbench import Workbench
 
 __all__ = ["watch"]
 
+_EVER = datetime.min.replace(tzinfo=UTC)
 _LINE_EVERY = 60.0  # seconds between two lines where nothing is drawn
 
 
@@ -175,6 +178,16 @@ def _watch(
         stack.enter_context(synthetic_runs(definitions, asked.synthetic))
         first = _follow(one, asked.duration)
     return _judge(definitions, rundown, one, first), rundown.directory.path
+
+
+def _complaints(definitions: Definitions) -> Mapping[str, bool] | None:
+    """Open complaints of the release that is watched, as the file has them now."""
+    project = definitions.project
+    try:
+        found = open_complaints(project.signoffs_file, project.candidate.version, _EVER)
+    except DefinitionError:  # somebody may be writing it; the trigger says that it is blind
+        return None
+    return {one.id: one.severity is Severity.SIGNIFICANT for one in found}
 
 
 def _url(definitions: Definitions) -> str:

@@ -116,7 +116,7 @@ class Looker:
         url: where the service is.
         contract: how it is asked.
         environ: where its token is read.
-        complaints: what users complain of at this moment: id -> whether it is significant.
+        complaints: what users complain of at this moment: id -> whether it is significant; none where that is unknown.
         prometheus: the address of a Prometheus server that is asked for the metrics, or none.
         selector: which of the series that it has are the service's.
 
@@ -130,7 +130,7 @@ class Looker:
         contract: Contract,
         environ: Mapping[str, str],
         *,
-        complaints: Callable[[], Mapping[str, bool]] = dict,
+        complaints: Callable[[], Mapping[str, bool] | None] = dict,
         prometheus: str | None = None,
         selector: str = "",
     ) -> None:

@@ -12,8 +12,9 @@ from types import TracebackType
 
 __all__ = ["Failure", "fingerprint"]
 
-FRAMES = 12  # told of each exception, the innermost ones
-CAUSES = 4  # told behind the exception itself
+# A line stays well below what a pipe takes in one piece (4096 bytes on Linux), or those of two workers might mix
+FRAMES = 12  # told of an exception, the innermost ones
+CAUSES, CAUSE_FRAMES = 3, 4  # told behind it
 PACKAGE = "app"
 
 
@@ -46,10 +47,10 @@ def fingerprint(kind: str, *rest: str) -> str:
 
 
 def _told(error: BaseException) -> dict[str, object]:
-    told: dict[str, object] = {"type": _name(error), "frames": _places(error)}
+    told: dict[str, object] = {"type": _name(error), "frames": _places(error)[-FRAMES:]}
     if getattr(error, "loggable", False):
         told["message"] = str(error)
-    causes = [{"type": _name(cause), "frames": _places(cause)} for cause in _causes(error)]
+    causes = [{"type": _name(cause), "frames": _places(cause)[-CAUSE_FRAMES:]} for cause in _causes(error)]
     return {**told, "causes": causes} if causes else told
 
 
@@ -60,7 +61,7 @@ def _name(error: BaseException) -> str:
 
 def _places(error: BaseException) -> list[str]:
     """``app/views.py:83 list_steps``, the innermost last. Named by module: no folder of this machine is told."""
-    return [place.replace(" ", f":{line} ", 1) for _, place, line in _frames(error.__traceback__)][-FRAMES:]
+    return [place.replace(" ", f":{line} ", 1) for _, place, line in _frames(error.__traceback__)]
 
 
 def _frames(traceback: TracebackType | None) -> Iterator[tuple[str, str, int]]:

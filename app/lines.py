@@ -23,11 +23,17 @@ from typing import TextIO
 
 from app.failures import Failure
 
-__all__ = ["LineFormatter", "PrintedLines", "Teller", "take_over", "without_passwords"]
+__all__ = ["LineFormatter", "PrintedLines", "Teller", "named_method", "take_over", "without_passwords"]
 
 _PASSWORD = re.compile(r"(?<=://)[^\s/]*@")
 _EVENTS = {"gunicorn.error": "server.log", "gunicorn.access": "server.access"}
+_METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 PROCESS_FAILED = "process-failed"  # the kind of an error that nothing in the application has seen
+
+
+def named_method(method: str) -> str:
+    """The method of a request, as lines name it; what a client has made up is ``other``."""
+    return method if method in _METHODS else "other"
 
 
 def without_passwords(text: str) -> str:
@@ -73,7 +79,8 @@ class LineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         fields: dict[str, object] = {}
         if record.name == "gunicorn.access" and isinstance(record.args, Mapping):
-            name, fields = "server.access", {"method": record.args["m"], "status": record.args["s"]}
+            method = named_method(str(record.args["m"]))
+            name, fields = "server.access", {"method": method, "status": int(str(record.args["s"]))}
         elif (told := getattr(record, "told", None)) is not None:
             name, fields = str(record.msg), dict(told)
         else:

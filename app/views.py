@@ -18,6 +18,7 @@ from werkzeug.exceptions import HTTPException
 from app import repository
 from app.errors import AppError, DatabaseAway, InvalidRequest
 from app.failures import Failure
+from app.lines import named_method
 from app.metrics import CONTENT_TYPE
 from app.repository import StoredPost
 from app.services import Services
@@ -34,7 +35,6 @@ MAX_TITLE = 300  # characters
 MAX_FIELDS = 500
 MAX_LISTED = 100
 DEPENDENCIES = ("flask", "gunicorn", "prometheus-client", "psycopg", "requests", "sqlalchemy", "structlog")
-METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})  # those that a log names
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 blueprint = Blueprint("blog", __name__)
@@ -63,7 +63,7 @@ def tell_of_the_request(response: Response) -> Response:
     services.metrics.look_at_memory()
     services.log.info(
         "request.finished",
-        method=request.method if request.method in METHODS else "other",
+        method=named_method(request.method),
         route=_route(),
         status=response.status_code,
         seconds=round(time.perf_counter() - g.started, 6),

@@ -92,7 +92,7 @@ SERVING = {
 RECORDING = "gonogo record --provider ollama --upstream http://127.0.0.1:11434 --out fixtures/recordings/2.0.0"
 APPLICATION = {
     "BLOG_DATABASE_URL=sqlite:///blog.sqlite3 flask --app app.wsgi init-db",
-    "BLOG_DATABASE_URL=sqlite:///blog.sqlite3 gunicorn app.wsgi:application",
+    "BLOG_DATABASE_URL=sqlite:///blog.sqlite3 gunicorn -c python:app.server app.wsgi:application",
 }
 
 
@@ -366,9 +366,9 @@ class TestTheApplication:
         }
         sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "app").rglob("*.py"))
         events = set(re.findall(r"\.log\.(?:debug|info|warning|error)\(\s*\"([a-z.]+)\"", sources))
-        metrics = set(re.findall(r"^# TYPE (blog_\w+) (?:counter|histogram)$", empty_metrics(), re.MULTILINE))
+        metrics = set(re.findall(r"^# TYPE (blog_\w+) (?:counter|gauge|histogram)$", empty_metrics(), re.MULTILINE))
         assert len(events) >= 5
-        assert len(metrics) >= 5
+        assert len(metrics) >= 7
         for name in {*settings, *codes, *events, *metrics}:
             assert f"`{name}`" in api, f"docs/api.md is silent on {name}"
 

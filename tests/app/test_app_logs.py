@@ -270,7 +270,9 @@ def test_an_exception_of_the_server_is_told_by_type_and_place(worker: Teller) ->
 
 def test_a_line_of_an_access_log_holds_no_path(worker: Teller) -> None:
     event = said(worker, "%(r)s", {"m": "GET", "s": "200", "r": f"GET /{MARK}"}, name="gunicorn.access")
-    assert (event["event"], event["method"], event["status"]) == ("server.access", "GET", "200")
+    assert (event["event"], event["method"], event["status"]) == ("server.access", "GET", 200)
+    made_up = said(worker, "%(r)s", {"m": MARK, "s": "405", "r": f"{MARK} /"}, name="gunicorn.access")
+    assert made_up["method"] == "other"
     assert MARK not in json.dumps(event)
 
 

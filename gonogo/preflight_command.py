@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from gonogo.assessment import Assessment
 from gonogo.definitions import Definitions, load_definitions
 from gonogo.environment import Asked, asked_of, standing
 from gonogo.errors import DefinitionError, ProductError, ServiceGone, TargetError
@@ -20,7 +21,6 @@ from gonogo.figures import printable
 from gonogo.model import Finding, Json, Phase
 from gonogo.project import Service, find_project
 from gonogo.rundown import exit_status
-from gonogo.assessment import Assessment
 from gonogo.workbench import Workbench
 
 __all__ = ["look", "preflight"]

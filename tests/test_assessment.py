@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gonogo.model import Finding, Status
 from gonogo.assessment import Assessment
+from gonogo.model import Finding, Status
 
 GOOD, BAD = Finding("check", True, "fine"), Finding("check", False, "broken\n  in two")
 

@@ -33,7 +33,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gathering", "generated", "verdict", "contents", "monitor"),
     ("definitions",),
     ("stub", "runs"),
-    ("collector", "targets"),
+    ("collector", "targets", "dashboard"),
     # measurement through workers, and the workers at work
     ("latency", "report", "workbench"),
     ("aftermath",),

@@ -77,7 +77,12 @@ def _watched(seconds: float, failing: int, broken_from: float, breaking: int, fa
 
 
 def watched(
-    seconds: float = 400.0, *, broken_from: float = float("inf"), breaking: int = 13, falling_back: int = 60, **own: Json
+    seconds: float = 400.0,
+    *,
+    broken_from: float = float("inf"),
+    breaking: int = 13,
+    falling_back: int = 60,
+    **own: Json,
 ) -> dict[str, Json]:
     """What a watch tells after so many seconds.
 

@@ -112,11 +112,12 @@ class Counter:
             self._known[release] = _Process(now, now)
             return Counted({}, first=True)
         why = _break(known.page, known.seen, now)
-        self._breaks.append(bool(why))
+        begins = bool(why) and known.other is not None and not _break(known.other, known.other, now)
+        self._breaks.append(bool(why) and not begins)  # a restart is one break, whatever it takes to see it
         if not why:
             counted = Counted(known.growth(now))
             self._known[release] = _Process(now, {**known.seen, **now}, is_new=False)
-        elif known.other is not None and not _break(known.other, known.other, now):
+        elif begins and known.other is not None:
             counted = Counted(_Process(known.other, known.other).growth(now), restarted=True)
             # counters that only vanished may come back as they were; those that went back began anew
             before = {} if _goes_back(known.seen, now) else known.seen

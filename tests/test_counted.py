@@ -253,7 +253,7 @@ class _Service:
         self.happened[step] = self.happened.get(step, 0) + number
 
     def page(self, release: str, lines: int | None) -> list[MetricSample]:
-        return page(**self.counts.get(release, {}))[:lines]
+        return page("", **self.counts.get(release, {}))[:lines]
 
 
 EVENTS = st.one_of(

@@ -70,7 +70,6 @@ class Load:
                     self.answered += answer.status_code == 200
 
 
-@pytest.mark.slow
 def test_no_count_is_lost_when_a_worker_is_killed(settings: dict[str, str], tmp_path: Path) -> None:
     folder = tmp_path / "metrics"
     seen: list[float] = []

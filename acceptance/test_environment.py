@@ -11,4 +11,4 @@ pytestmark = pytest.mark.criterion("environment")
 
 def test_the_release_stands_on_what_it_declares(criterion, definitions, candidate, evidence):
     asked = asked_of(definitions.project, criterion.parameters)
-    evidence.stand(standing(candidate.worker.describe(), asked))
+    evidence.assess(standing(candidate.worker.describe(), asked))

@@ -16,4 +16,4 @@ def test_everybody_who_must_has_signed_and_no_significant_complaint_is_open(crit
     signoffs = load_signoffs(project.signoffs_file, root=project.root, must_exist=project.signoffs is not None)
     stands = standing(signoffs, criterion.texts("kinds"), project.candidate.version, today)
     evidence.attach(f"who signed what until when, on {today}", "text", "\n".join(stands.lines))
-    evidence.stand(stands)
+    evidence.assess(stands)

@@ -29,4 +29,4 @@ class Assessment:
         told = [("failed", one.reason) for one in self.findings if not one.ok]
         told += [("open", reason) for reason in self.gaps]
         told += [("ok", one.reason) for one in self.findings if one.ok]
-        return [f"{word:<6}  {reason}" for word, reason in told]
+        return [f"{word:<6}  {' '.join(reason.split())}" for word, reason in told]

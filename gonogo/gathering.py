@@ -63,7 +63,7 @@ class ClaimEvidence:
         self.write([gap])
         self._gaps.append(gap)
 
-    def stand(self, standing: Assessment) -> None:
+    def assess(self, standing: Assessment) -> None:
         """Keep what one look found, and what it could not judge."""
         self.add(None, standing.findings)
         for reason in standing.gaps:

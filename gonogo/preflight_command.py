@@ -87,23 +87,15 @@ def look(definitions: Definitions, asked: Asked) -> Assessment:
     A release that does not start, and a service that does not answer, fall short: a finding fails. What keeps gonogo from
     asking is a gap. What can be seen without the release is told all the same.
     """
-    facts: Mapping[str, Json] = {}
-    lost: list[Finding | str] = []
     with closing(Workbench(definitions)) as bench:
         try:
-            facts = bench.candidate.worker.describe()
+            return standing(bench.candidate.worker.describe(), asked)
         except (ProductError, ServiceGone) as error:
-            lost.append(Finding(CRITERION, False, str(error).splitlines()[0]))
+            lost = Assessment((Finding(CRITERION, False, str(error)),))
         except TargetError as error:
-            lost.append(str(error))
-    stands = standing(facts, asked)
-    if not lost:
-        return stands
-    # that it tells nothing follows from the one reason
-    return Assessment(
-        (*(one for one in lost if isinstance(one, Finding)), *stands.findings),
-        tuple(one for one in lost if isinstance(one, str)),
-    )
+            lost = Assessment((), (str(error),))
+    # that it tells nothing else follows from this one reason
+    return Assessment((*lost.findings, *standing({}, asked).findings), lost.gaps)
 
 
 def _asked(definitions: Definitions) -> Asked:

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
-from rich.text import Text
 
 from gonogo.contract import Contract
 from gonogo.criteria import load_criteria
@@ -28,8 +27,8 @@ from gonogo.figures import printable
 from gonogo.model import Status
 from gonogo.probe.account import Account, Connections, Load, Schedule
 from gonogo.probe.tally import LEAST, Judgement, Tally, judged
+from gonogo.probe.text import render
 from gonogo.project import find_project, is_project
-from gonogo.stub.serving import when_stdin_ends
 
 if TYPE_CHECKING:
     from gonogo.probe.sending import Probe
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["probe"]
 
 _STATUS = {Status.GO: 0, Status.NO_GO: 1, Status.INCONCLUSIVE: 10}
-_STYLE = {Status.GO: "bold green", Status.NO_GO: "bold red", Status.INCONCLUSIVE: "bold yellow"}
 _MOST_IN_FLIGHT = 10_000
 _OWN_FILES = 100  # that the process has open besides its connections
 _METHOD = re.compile(r"[A-Z]+")
@@ -224,7 +222,9 @@ def probe(
     def finish(account: Account) -> Judgement:
         found = judged(account, least=least)
         progress.clear()
-        _show(account, found)
+        console = Console()
+        color = console.is_terminal and not console.no_color
+        click.echo(render(account, found, width=console.width, color=color), nl=False)
         if out is not None:
             _write(out, account)
         return found
@@ -300,6 +300,8 @@ def _run(asked: Probe, stop_with_stdin: bool, finish: Callable[[Account], Judgem
         for one in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(one, asked.stop)
         if stop_with_stdin:
+            from gonogo.stub.serving import when_stdin_ends  # comes with a server, which nobody else needs here
+
             when_stdin_ends(asked.stop)
         return finish(await asked.run())
 
@@ -329,11 +331,3 @@ def _write(path: Path, account: Account) -> None:
         beside.replace(path)
     except OSError as error:
         raise TargetError(f"--json {path}: cannot be written ({error.strerror}); the account is lost") from error
-
-
-def _show(account: Account, found: Judgement) -> None:
-    console = Console(highlight=False, markup=False, emoji=False)
-    console.print(account)
-    line = Text(found.status.value, style=_STYLE[found.status])
-    line.append(f"  {printable('; '.join(found.reasons))}", style="none")
-    console.print(line, soft_wrap=True)

@@ -17,11 +17,12 @@ from rich.console import Console
 from rich.live import Live
 
 from gonogo.contract import Contract
+from gonogo.dashboard import serving
 from gonogo.definitions import Definitions, load_definitions
 from gonogo.durations import DURATION
 from gonogo.errors import DefinitionError
 from gonogo.evidence import Shard
-from gonogo.model import CriterionVerdict, Phase
+from gonogo.model import CriterionVerdict, Json, Phase
 from gonogo.monitor import Monitor
 from gonogo.project import Service, find_project
 from gonogo.recovery import Previous, WayBack
@@ -31,7 +32,7 @@ from gonogo.signoffs import Severity, open_complaints
 from gonogo.synthetic import synthetic_runs
 from gonogo.targets.looking import Looker
 from gonogo.triggers import WatchRules
-from gonogo.watching import LIVE_WATCH, Watch, evidence_of
+from gonogo.watching import LIVE_WATCH, Watch, evidence_of, state_of
 from gonogo.workbench import Workbench
 
 __all__ = ["watch"]
@@ -167,7 +168,14 @@ def _watch(
         phase = Phase.POST_REAL if definitions.project.candidate.stub == "none" else Phase.POST_STUB
         rundown = begin_run(workbench, phase, reports=asked.reports, suites=[definitions.project.criteria.parent])
         back = _way_back(workbench, rundown, contract, asked)
-        looker = Looker(_url(definitions), contract, os.environ, prometheus=asked.prometheus, selector=asked.selector)
+        looker = Looker(
+            _url(definitions),
+            contract,
+            os.environ,
+            complaints=lambda: _complaints(definitions),
+            prometheus=asked.prometheus,
+            selector=asked.selector,
+        )
         stack.callback(looker.close)
         monitor = Monitor(rules, contract.metrics, [step.id for step in definitions.workflow.steps])
 
@@ -175,9 +183,32 @@ def _watch(
             stop.wait(seconds)
 
         one = Watch(monitor, looker, rules.interval, asked.duration, back, stop.is_set, sleep=pause)
-        stack.enter_context(synthetic_runs(definitions, asked.synthetic))
-        first = _follow(one, asked.duration)
-    return _judge(definitions, rundown, one, first), rundown.directory.path
+        ended: list[str] = []
+        if asked.port is not None:
+            about = _about(definitions, rules, asked.duration)
+            shown = serving(
+                lambda: state_of(one, about, ended[-1] if ended else None), port=asked.port, title=_url(definitions)
+            )
+            click.echo(f"the watch is shown on {stack.enter_context(shown)}")
+        with synthetic_runs(definitions, asked.synthetic):
+            first = _follow(one, asked.duration)
+        verdict = _judge(definitions, rundown, one, first)
+        ended.append(verdict.status.value)
+    return verdict, rundown.directory.path
+
+
+def _about(definitions: Definitions, rules: WatchRules, duration: float) -> dict[str, Json]:
+    """What the dashboard says of the watch as a whole."""
+    previous = definitions.project.baseline
+    return {
+        "target": _url(definitions),
+        "for": duration,
+        "interval": rules.interval,
+        "candidate": definitions.project.candidate.version,
+        "previous": previous.version if previous is not None else None,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "runbook": rules.runbook,
+    }
 
 
 def _complaints(definitions: Definitions) -> Mapping[str, bool] | None:

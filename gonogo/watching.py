@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from gonogo.criteria import Measure
@@ -14,7 +14,7 @@ from gonogo.recovery import Recovery
 from gonogo.standing import Look, Standing, TriggerStanding
 from gonogo.triggers import Alarm
 
-__all__ = ["LIVE_WATCH", "Watch", "evidence_of"]
+__all__ = ["LIVE_WATCH", "Watch", "evidence_of", "state_of"]
 
 LIVE_WATCH = Claim("live-watch")
 CHECK = "watch"
@@ -115,22 +115,15 @@ def _of_trigger(standing: TriggerStanding) -> Iterator[Evidence]:
         yield Judged(LIVE_WATCH, None, Finding(CHECK, True, f"{trigger.id}: {standing.says}"))
 
 
-def state_of(
-    watch: Watch, about: dict[str, Json], *, acting: TriggerStanding | None, ended: str | None
-) -> dict[str, Json]:
-    """What the dashboard shows. ``about``: target, versions and the like; ``acting``: the trigger whose rollback goes on."""
+def state_of(watch: Watch, about: Mapping[str, Json], ended: str | None) -> dict[str, Json]:
+    """What the dashboard shows. ``about``: target, versions and the like; ``ended``: the verdict, once there is one."""
     action: Json = None
+    acting = watch.standing.fired(Alarm.ROLLBACK) if watch.standing is not None else None
     if watch.recovery is not None:
         action = watch.recovery.as_json()
-    elif acting is not None:
+    elif acting is not None and watch.roll_back is not None:
         detected = round(acting.fired[Alarm.ROLLBACK], 3)
-        action = {
-            "state": "running",
-            "trigger": acting.trigger.id,
-            "detected": detected,
-            "status": None,
-            "recovered": None,
-            "findings": [],
-        }
+        nothing: dict[str, Json] = {"status": None, "recovered": None, "findings": []}
+        action = {"state": "running", "trigger": acting.trigger.id, "detected": detected, **nothing}
     standing = {} if watch.standing is None else watch.standing.as_json()
     return {**standing, **about, "action": action, "ended": ended}

@@ -9,8 +9,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from ops import backups, checks, deployment, releases
 from ops.errors import OpsError, Refused, UsageError
@@ -197,6 +195,9 @@ def status_command(call: _Call, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found.as_json(), indent=1))
     else:
+        from rich.console import Console  # takes longer to load than every other command does
+        from rich.table import Table
+
         table = Table(show_header=False, box=None)
         for name, value in found.rows():
             table.add_row(name, _printable(value))

@@ -8,7 +8,6 @@ from urllib.parse import urlsplit, urlunsplit
 
 from ops.contents import Contents
 from ops.errors import UsageError
-from ops.postgres import PostgresDatabase
 from ops.sqlite import SqliteDatabase
 
 __all__ = ["Database", "open_database", "without_password"]
@@ -48,6 +47,8 @@ def open_database(url: str) -> Database:
     if url.startswith("sqlite:////"):
         return SqliteDatabase(Path(url.removeprefix("sqlite:///").partition("?")[0]))
     if url.startswith(("postgresql://", "postgresql+psycopg://")):
+        from ops.postgres import PostgresDatabase  # its driver takes longer to load than all the rest
+
         return PostgresDatabase("postgresql://" + url.partition("://")[2])
     raise UsageError(
         f"{without_password(url)!r} is no database; write sqlite:////absolute/path or postgresql+psycopg://user@host/name"

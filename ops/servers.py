@@ -37,6 +37,8 @@ MARGIN = 2.0  # seconds beyond the drain before a master is ended by force
 _LISTENING, _WORD = 3, 4  # the descriptors of the listening socket and of the deployer's word in a master
 _INHERITED = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "PATH", "TMPDIR", "TZ")
 _STARTS_KEPT = 10
+_LOG_READ = 16_384  # characters
+_RAISED = re.compile(r"\b[A-Za-z_][\w.]*(?:Error|Exception): [^\n\\\"]+")
 
 
 @dataclass(frozen=True)
@@ -213,9 +215,12 @@ def wait_until_ready(site: Site, one: Start) -> None:
 
 
 def _end_of_log(site: Site, one: Start) -> str:
+    """What its log says of the reason: the last exception; where there is none, the last lines."""
     path = site.logs / f"{one.id}.log"
-    lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-3:]
-    return f"{path} ends with: {' | '.join(line[:300] for line in lines) or '(nothing)'}"
+    text = path.read_text(encoding="utf-8", errors="replace")[-_LOG_READ:].strip()
+    if raised := _RAISED.findall(text):
+        return f"{raised[-1][:300]} ({path} has the rest)"
+    return f"{path} ends with: {' | '.join(line[:300] for line in text.splitlines()[-3:]) or '(nothing)'}"
 
 
 def end(those: Iterable[Start], seconds: float) -> list[str]:

@@ -21,6 +21,7 @@ import requests
 from ops.listener import address, stop_holder
 from ops.servers import starts
 from ops.site import Site, create_site, open_site
+from ops.status import look
 
 ROOT = Path(__file__).parent.parent
 OLD, NEW = "1.9.0", "2.0.0"
@@ -38,7 +39,7 @@ def prepare(folder: Path) -> Path:
 def overlaid(folder: Path, path: str, old: str, new: str) -> Path:
     """A folder to lay over the bundled release: one file of it, with one text replaced."""
     target = folder / path
-    target.parent.mkdir(parents=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
     text = (ROOT / path).read_text(encoding="utf-8")
     assert text.count(old) == 1, f"{path}: {old!r} does not stand there once"
     target.write_text(text.replace(old, new), encoding="utf-8")
@@ -134,10 +135,8 @@ class DeployedSite:
             pass
 
     def status(self) -> dict[str, Any]:
-        done = self.run("status", "--json")
-        found: dict[str, Any] = json.loads(done.stdout)
-        assert done.returncode == (0 if found["well"] else 1)
-        return found
+        """What `status --json` prints."""
+        return look(self.site).as_json()
 
     def steps(self) -> list[dict[str, Any]]:
         """The log of steps."""
@@ -216,10 +215,10 @@ class Load:
                 answer = connection.getresponse()
                 answer.read()
                 problem = None if answer.status in {200, 201} else f"status {answer.status}"
-                release = answer.headers["X-Release"]
+                release = answer.headers["X-Release"] or ""
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
-                problem, release = repr(error), None
+                problem, release = repr(error), ""
             with self._lock:
                 if problem is not None:
                     self.failed.append(f"{name} {number} at {time.monotonic():.3f}: {problem}")

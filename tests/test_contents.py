@@ -125,9 +125,16 @@ def test_two_checkouts_of_the_same_files_are_alike(project: Project, tmp_path_fa
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes(path.read_bytes())
     candidate = replace(project.candidate, adapter=f"{other / 'adapter.py'}:open_release", tree=other)
-    places = {name: other / name for name in ("workflows", "cases", "recordings")}
-    places["criteria"] = other / "criteria.toml"
-    moved = replace(project, root=other, candidate=candidate, baseline=None, **places)
+    moved = replace(
+        project,
+        root=other,
+        candidate=candidate,
+        baseline=None,
+        workflows=other / "workflows",
+        cases=other / "cases",
+        recordings=other / "recordings",
+        criteria=other / "criteria.toml",
+    )
     expected = {name: value for name, value in contents(project).hashes.items() if name != "baseline"}
     assert contents(moved).hashes == expected
 

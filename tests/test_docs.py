@@ -285,7 +285,7 @@ class TestCommands:
         assert set(json.loads(printed["gonogo preflight --json --disk 500MB"])) == {
             *("verdict", "release", "target", "findings", "open")
         }
-        patterns = [re.sub(r"(\\\\.|\d)+", "[0-9.]+", re.escape(line)) for line in shown.splitlines() if line != "..."]
+        patterns = [re.sub(r"(\\\.|\d)+", "[0-9.]+", re.escape(line)) for line in shown.splitlines() if line != "..."]
         for pattern in patterns:
             assert any(re.fullmatch(pattern, line) for line in printed["gonogo preflight"].splitlines()), pattern
 

@@ -31,7 +31,7 @@ def test_findings_are_written_at_once_with_claim_and_case(evidence: ClaimEvidenc
 
 
 def test_what_one_look_found_and_could_not_judge_is_kept(evidence: ClaimEvidence, written: list[Evidence]) -> None:
-    evidence.stand(Assessment((GOOD,), ("nobody has signed",)))
+    evidence.assess(Assessment((GOOD,), ("nobody has signed",)))
     assert written == [Judged(CLAIM, None, GOOD), Gap(CLAIM, None, "nobody has signed")]
     with pytest.raises(EvidenceGap, match="nobody has signed"):
         evidence.conclude()

@@ -47,7 +47,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gathering", "generated", "verdict", "contents", "monitor"),
     ("definitions",),
     ("stub", "runs"),
-    ("collector", "targets", "probe"),
+    ("collector", "targets", "probe", "dashboard"),
     # measurement through workers, and the workers at work
     ("latency", "report", "workbench"),
     ("aftermath", "recovery", "synthetic", "watching", "rehearsal"),

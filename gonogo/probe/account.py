@@ -216,7 +216,7 @@ class Account:
         worst_wait: from a request's moment to its end, whatever became of it.
         gap: the longest time without a good answer.
         failures: by kind, the most frequent first.
-        releases: that answered, in the order in which they came.
+        releases: that answered, in the order in which they came; none where no header tells them.
     """
 
     load: Load

@@ -128,7 +128,7 @@ class Tally:
             worst_wait=self.worst_wait,
             gap=gap if gap.length > self._gap.length else self._gap,
             failures=tuple(sorted(self.failures.values(), key=lambda one: -one.count)),
-            releases=tuple(self.releases.values()),
+            releases=tuple(self.releases.values()) if load.release_header else (),
         )
 
 

@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from gonogo.figures import printable, quantity
+from gonogo.model import Status
 from gonogo.probe.account import LATE, Account, Connections, Spread
+from gonogo.probe.tally import Judgement
 
-__all__ = ["table_of"]
+__all__ = ["render", "table_of"]
+
+_STYLE = {Status.GO: "bold green", Status.NO_GO: "bold red", Status.INCONCLUSIVE: "bold yellow"}
+_NARROWEST = 80
+
+
+def render(account: Account, found: Judgement, *, width: int, color: bool) -> str:
+    """The account and what it says, in ``width`` columns, 80 at least; plain text where ``color`` is false."""
+    buffer = io.StringIO()
+    console = Console(
+        file=buffer,
+        width=max(width, _NARROWEST),
+        force_terminal=color,
+        color_system="standard" if color else None,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+    console.print(account)
+    line = Text(found.status.value, style=_STYLE[found.status])
+    line.append(f"  {printable('; '.join(found.reasons))}", style="none")
+    console.print(line)
+    return "".join(f"{line.rstrip()}\n" for line in buffer.getvalue().split("\n")[:-1])
 
 
 def table_of(account: Account) -> Table:
@@ -27,7 +53,8 @@ def _lines(account: Account) -> Iterator[tuple[str, str]]:
     load, schedule = account.load, account.schedule
     yield "asked", f"{load.method} {load.url}: {', '.join(load.paths)}; {_on(load.connections)}"
     early = f", ended after {_seconds(account.ended)}" if account.ended < schedule.duration else ""
-    yield "schedule", f"{schedule.rate:g}/s for {_seconds(schedule.duration)}{early}; sent {_spread(account.lag)} late"
+    lag = f"; sent {_spread(account.lag)} late" if account.lag else ""
+    yield "schedule", f"{schedule.rate:g}/s for {_seconds(schedule.duration)}{early}{lag}"
     lost = f", {account.lost:,} lost" if account.lost else ""
     yield (
         "requests",
@@ -39,12 +66,17 @@ def _lines(account: Account) -> Iterator[tuple[str, str]]:
         "reused",
         f"{account.reused:,} on a connection that was used again, {account.retried:,} of them sent once more",
     )
-    yield "answers", f"{_spread(account.latency)} after their moment; longest wait {_seconds(account.worst_wait)}"
+    took = f"{_spread(account.latency)} after their moment" if account.latency else "none"
+    yield "answers", f"{took}; longest wait {_seconds(account.worst_wait)}"
     low, high = account.away
-    yield "longest gap", f"{_seconds(account.gap.length)}, from {account.gap.start:.3f} s to {account.gap.end:.3f} s"
-    yield "resolution", f"{_seconds(account.resolution)}: without a good answer for {_seconds(low)} to {_seconds(high)}"
+    gap = account.gap
+    yield "longest gap", f"{_seconds(gap.length)} without a good answer, from {gap.start:.3f} s to {gap.end:.3f} s"
+    yield (
+        "resolution",
+        f"{_seconds(account.resolution)}; in the gap the service was away for {_seconds(low)} to {_seconds(high)}",
+    )
     for seen in account.releases:
-        name = "release not told" if seen.release is None else f"release {seen.release}"
+        name = "no release" if seen.release is None else f"release {seen.release}"
         yield name, f"{seen.count:,} answers, from {seen.first:.3f} s to {seen.last:.3f} s"
     for one in account.failures:
         when = f"from {one.first:.3f} s to {one.last:.3f} s"
@@ -59,9 +91,7 @@ def _on(connections: Connections) -> str:
     }[connections]
 
 
-def _spread(spread: Spread | None) -> str:
-    if spread is None:
-        return "unknown time"
+def _spread(spread: Spread) -> str:
     return f"p50 {_seconds(spread.p50)}, p99 {_seconds(spread.p99)}, at most {_seconds(spread.largest)}"
 
 

@@ -152,7 +152,7 @@ class LiveApplication(HttpApplication):
             status = self.transport(method, path, body).status
             if 300 <= status < 500:
                 raise TargetError(
-                    f"{self._socket.url} answers {method} {path} with {status}; correct --gonogo-target, or version in [target]"
+                    f"{self._socket.url} answers {method} {path} with {status}; correct the address, or version in [target]"
                 )
         return self._told()
 

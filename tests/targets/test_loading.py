@@ -215,7 +215,7 @@ def test_a_frozen_moment_that_is_none_is_refused(tmp_path: Path, moment: str, pa
 
 def test_a_previous_release_is_taken_from_a_whole_tree_or_laid_over(tmp_path: Path) -> None:
     candidate = write_release(tmp_path / "tree")
-    project = Project(tmp_path, candidate, None, *[tmp_path] * 5)
+    project = Project(tmp_path, candidate, None, tmp_path, tmp_path, tmp_path, tmp_path, tmp_path)
     write_release(tmp_path / "whole")
     (tmp_path / "part" / "smallapp").mkdir(parents=True)
     whole, part = project.with_baseline(tmp_path / "whole").baseline, project.with_baseline(tmp_path / "part").baseline

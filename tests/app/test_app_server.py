@@ -8,7 +8,8 @@ import shutil
 import signal
 import socket
 import threading
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,39 +71,55 @@ class Load:
                     self.answered += answer.status_code == 200
 
 
-@pytest.mark.slow
+@contextmanager
+def standing_still(worker: int) -> Iterator[None]:
+    """Leave all requests to the other worker: which of two gets one is the kernel's affair, and may be one for long."""
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(worker, signal.SIGCONT)
+
+
 def test_no_count_is_lost_when_a_worker_is_killed(settings: dict[str, str], tmp_path: Path) -> None:
     folder = tmp_path / "metrics"
     seen: list[float] = []
     with served(tmp_path, {**settings, "BLOG_METRICS_DIR": str(folder)}, "--workers", "2") as server:
+
+        def counted() -> float:
+            with suppress(requests.RequestException):
+                seen.append(server.metric('blog_prompt_construction_seconds_count{step="concept"}'))
+            return seen[-1]
+
+        def preview_by(worker: int, other: int) -> None:
+            with standing_still(other):
+                assert server.ask("POST", PREVIEW, json={"fields": {"seed_idea": "Roads"}}).status_code == 200
+            assert (folder / f"histogram_{worker}.db").exists()
+
         server.wait_for_workers(2)
         killed, other = server.workers()
+        preview_by(killed, other)
+        preview_by(other, killed)
         with Load(server) as load:
-            until(lambda: all((folder / f"histogram_{pid}.db").exists() for pid in (killed, other)))
+            until(lambda: counted() > 20)
             os.kill(killed, signal.SIGKILL)
-            server.wait_for_workers(3)
-            young = server.workers()[2]
-
-            def counted() -> bool:
-                with suppress(requests.RequestException):
-                    seen.append(server.metric('blog_prompt_construction_seconds_count{step="concept"}'))
-                return (folder / f"histogram_{young}.db").exists()
-
-            until(counted)
+            until(lambda: counted() > 40 and len(server.workers()) == 3)
+        young = server.workers()[2]
+        preview_by(young, other)
         page = server.ask("GET", "/metrics").text
         chosen = server.ask("GET", "/metrics?name[]=blog_template_usage_total").text
         assert not (folder / f"gauge_livemax_{killed}.db").exists()
         assert (folder / f"histogram_{killed}.db").exists()
         assert server.stop() == 0
     constructions = metric_in(page, 'blog_prompt_construction_seconds_count{step="concept"}')
-    assert load.answered <= constructions <= load.sent
-    assert load.answered > 0
+    templates = metric_in(page, 'blog_template_usage_total{template="text-out"}')
+    # a request that the killed worker had begun may be counted in one place and not yet in the other, and has no answer
+    assert load.answered + 3 <= templates <= constructions <= load.sent + 3
     assert seen == sorted(seen)  # a counter never goes back
-    assert metric_in(page, 'blog_template_usage_total{template="text-out"}') == constructions
+    assert metric_in(chosen, 'blog_template_usage_total{template="text-out"}') == templates
+    assert "blog_runs" not in chosen
     assert metric_in(page, "blog_release_info") == 1
     assert 10**7 < metric_in(page, "blog_resident_memory_bytes") < 10**10
-    assert metric_in(chosen, 'blog_template_usage_total{template="text-out"}') == constructions
-    assert "blog_runs" not in chosen
     assert no_objects(server.lines) == []
     (sent,) = (event for event in server.events if "was sent" in str(event.get("message")))
     assert (sent["level"], sent["message"]) == (

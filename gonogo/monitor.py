@@ -48,7 +48,7 @@ class _Stream:
 
     def forget(self, at: float) -> None:
         """Leave of what was of late only what still is."""
-        while self.recent and self.recent[0][0] < at - RECENT:
+        while self.recent and self.recent[0][0] <= at - RECENT:
             self.recent.popleft()
 
     @property
@@ -77,14 +77,14 @@ class _Memory:
 
     def __init__(self, reference: float) -> None:
         self._reference = reference
-        self.begin()
+        self.begin(0.0)
 
-    def begin(self) -> None:
+    def begin(self, at: float) -> None:
         """Know nothing: another release has a reference of its own."""
         self._since: float | None = None
         self._first: list[float] = []
         self.now: float | None = None
-        self.at = 0.0
+        self.at = at
 
     def take(self, at: float, value: float | None) -> None:
         """Take what a page tells into account."""
@@ -175,7 +175,7 @@ class Monitor:
         if look.release is not None and look.release != self._release:
             if self._release is not None:
                 self._note(look.at, f"release {look.release} answers, {self._release} before")
-                self._memory.begin()
+                self._memory.begin(look.at)
                 self._before = {trigger.id: self._events(trigger) for trigger in self._rules.triggers}
             self._release = look.release
         if look.is_good:
@@ -334,6 +334,8 @@ class Monitor:
             return "the counters go back and forth: several processes count, each for itself; let their metrics be one"
         if since_page > self._stale:
             return f"there was no page of metrics that could be counted for {since_page:.0f} s"
+        if self._counter.lacking:
+            return f"the page lacks {self._counter.lacking} series that were there before; what they count is not seen"
         if trigger.signal is Signal.CONSTRUCTION and self._tally.edges:
             # the last edge is infinite; without it the slowest are in no bucket
             for limit in (trigger.alert, trigger.rollback, math.inf):

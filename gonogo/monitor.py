@@ -249,6 +249,8 @@ class Monitor:
             away = 0.0 if look.is_good else look.at - self._good_at
             says = "answers" if look.is_good else f"no good answer for {away:.0f} s"
             return self._judge_value(trigger, look, away, says)
+        if look.complaints is None:
+            return self._standing(trigger, None, "unknown", {}, blind="the file of complaints cannot be read")
         significant = sum(look.complaints.values())
         says = f"{len(look.complaints)} open, {significant} of them significant"
         seen = {Alarm.ALERT: float(len(look.complaints)), Alarm.ROLLBACK: float(significant)}

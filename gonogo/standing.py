@@ -26,7 +26,7 @@ class Look:
         release: what it says that it is; none where it does not.
         health: path -> status; 0 for no answer.
         why: why there is no page.
-        complaints: id -> whether it is significant, of those that are open.
+        complaints: id -> whether it is significant, of those that are open; none where that cannot be known.
     """
 
     at: float
@@ -34,7 +34,7 @@ class Look:
     release: str | None = None
     health: Mapping[str, int] = field(default_factory=dict)
     why: str = ""
-    complaints: Mapping[str, bool] = field(default_factory=dict)
+    complaints: Mapping[str, bool] | None = field(default_factory=dict)
 
     @property
     def is_good(self) -> bool:

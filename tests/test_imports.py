@@ -13,7 +13,20 @@ ROOT = Path(__file__).parent.parent
 # A module imports modules of its own row and of rows above it, never of a row below.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("model", "errors", "clock"),
-    ("documents", "parsed", "figures", "statistics", "grammar", "memory", "metrics", "sequential", "counted", "tally"),
+    (
+        "documents",
+        "parsed",
+        "assessment",
+        "figures",
+        "statistics",
+        "grammar",
+        "memory",
+        "metrics",
+        "sequential",
+        "counted",
+        "tally",
+        "durations",
+    ),
     (
         "checks",
         "contract",
@@ -26,6 +39,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "recordings",
         "redaction",
         "replies",
+        "signoffs",
         "triggers",
         "standing",
         "workflows",
@@ -33,12 +47,12 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gathering", "generated", "verdict", "contents", "monitor"),
     ("definitions",),
     ("stub", "runs"),
-    ("collector", "targets"),
+    ("collector", "targets", "probe", "dashboard"),
     # measurement through workers, and the workers at work
     ("latency", "report", "workbench"),
-    ("aftermath",),
-    ("rundown", "joining", "upkeep", "fixtures", "options", "stub_commands"),
-    ("capture", "recording_server", "record_command"),
+    ("aftermath", "recovery", "synthetic", "watching", "rehearsal"),
+    ("rundown", "joining", "upkeep", "fixtures", "options", "stub_commands", "probe_command"),
+    ("capture", "recording_server", "record_command", "watch_command", "signoff_command", "preflight_command"),
     ("plugin", "cli", "__main__"),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

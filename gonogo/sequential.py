@@ -83,18 +83,22 @@ class ShareTest:
             raise StatisticsError(f"{bad} of {events} events cannot be bad; give counts since the last look")
         if events == 0:
             return state
-        odds = self.limit / (1.0 - self.limit)
         logs = []
-        for factor, log in zip(_ODDS, state.logs, strict=True):
-            share = factor * odds / (1.0 + factor * odds)
+        for share, log in zip(self.alternatives, state.logs, strict=True):
             ratio = bad * math.log(share / self.limit) + (events - bad) * math.log((1.0 - share) / (1.0 - self.limit))
             larger, smaller = max(log, 0.0), min(log, 0.0)
-            logs.append(min(self._most, larger + math.log1p(math.exp(smaller - larger)) + ratio))
+            logs.append(min(self.most, larger + math.log1p(math.exp(smaller - larger)) + ratio))
         return replace(state, logs=tuple(logs), events=state.events + events, bad=state.bad + bad)
 
     @property
-    def _most(self) -> float:
-        """As much as makes the mean reach the threshold even if all other alternatives are at nothing, and a bit."""
+    def alternatives(self) -> tuple[float, ...]:
+        """The shares that it looks for."""
+        odds = self.limit / (1.0 - self.limit)
+        return tuple(factor * odds / (1.0 + factor * odds) for factor in _ODDS)
+
+    @property
+    def most(self) -> float:
+        """What each log R is cut to: enough for M to reach the threshold if all others are at nothing, and a bit more."""
         return math.log(self.looks * len(_ODDS)) + 1.0
 
     def fires(self, state: ShareState) -> bool:

@@ -16,7 +16,7 @@ RUNS, FAILED = "runs_total", "failed_total"
 EDGES = ("0.01", "0.1", "+Inf")
 
 
-def page(text: str = "", **counts: float) -> list[MetricSample]:
+def page(text: str = "", /, **counts: float) -> list[MetricSample]:
     """Samples, of text or of ``runs_total`` by step."""
     lines = "".join(f'{RUNS}{{step="{step}"}} {value}\n' for step, value in counts.items())
     return list(read_metrics(text + lines))
@@ -256,7 +256,7 @@ class _Service:
         self.happened[step] = self.happened.get(step, 0) + number
 
     def page(self, release: str, lines: int | None) -> list[MetricSample]:
-        return page(**self.counts.get(release, {}))[:lines]
+        return page("", **self.counts.get(release, {}))[:lines]
 
 
 EVENTS = st.one_of(

@@ -41,18 +41,22 @@ def said(standing: Standing) -> list[str]:
     return [what for _, what in standing.log]
 
 
-def watched(watch: Watch, service: Service, looks: int, **served: int) -> Standing:
+def watched(
+    watch: Watch, service: Service, looks: int, *, runs: int = 10, failed: int = 0, fallbacks: int = 0, slow: int = 0
+) -> Standing:
     """Serve and look so many times."""
     for _ in range(looks):
-        service.serve(**served)
+        service.serve(runs, failed, fallbacks=fallbacks, slow=slow)
         standing = watch.look(service)
     return standing
 
 
-def looks_until(alarm: Alarm, watch: Watch, service: Service, **served: int) -> int:
+def looks_until(
+    alarm: Alarm, watch: Watch, service: Service, *, failed: int = 0, runs: int = 10, fallbacks: int = 0
+) -> int:
     """How many looks it takes until something fires at this level."""
     for number in range(1, 400):
-        if watched(watch, service, 1, **served).fired(alarm):
+        if watched(watch, service, 1, runs=runs, failed=failed, fallbacks=fallbacks).fired(alarm):
             return number
     raise AssertionError(f"nothing says {alarm.name}")
 
@@ -441,7 +445,8 @@ class TestMemory:
 
     def test_a_multiple_of_the_reference_alerts(self) -> None:
         standing = self.grown(170)
-        assert (standing.alarm, standing.value) == (Alarm.ALERT, pytest.approx(1.7))
+        assert standing.alarm is Alarm.ALERT
+        assert standing.value == pytest.approx(1.7)
         assert standing.says == "170 MiB, 1.70 times the reference"
 
     @pytest.mark.parametrize(("now", "first"), [(150, 100), (165, 110), (110, 100)])
@@ -577,6 +582,13 @@ class TestComplaints:
         standing = of(Watch(COMPLAINTS).look(Service(), complaints=complaints), COMPLAINTS)
         assert (set(standing.fired), standing.says) == (fired, says)
         assert standing.value == len(complaints)
+
+    def test_complaints_that_cannot_be_known_are_blind_and_leave_what_has_fired(self) -> None:
+        monitor = Monitor(rules(COMPLAINTS), METRICS, ())
+        monitor.look(Look(0.0, complaints={"C-1": False}))
+        standing = of(monitor.look(Look(2.0, complaints=None)), COMPLAINTS)
+        assert (standing.blind, standing.alarm) == ("the file of complaints cannot be read", Alarm.QUIET)
+        assert standing.fired == {Alarm.ALERT: 0.0}
 
     def test_a_limit_is_a_number_of_complaints(self) -> None:
         three = replace(COMPLAINTS, alert=2.0, rollback=None)

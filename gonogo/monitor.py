@@ -39,10 +39,10 @@ class _Stream:
         self.states = {alarm: test.begin for alarm, test in self.tests.items()}
         self.early = dict.fromkeys(self.tests, 0)
 
-    def take(self, at: float, events: int, bad: Mapping[Alarm, int]) -> None:
+    def take(self, at: float, events: int, bad: Mapping[Alarm, int], covers: int) -> None:
         counted = {alarm: min(self.early[alarm] + bad[alarm], events) for alarm in self.tests}
         for alarm, test in self.tests.items():
-            self.states[alarm] = test.after(self.states[alarm], events, counted[alarm])
+            self.states[alarm] = test.after(self.states[alarm], events, counted[alarm], covers=covers)
             self.early[alarm] += bad[alarm] - counted[alarm]
         self.recent.append((at, events, max(counted.values())))
 
@@ -193,23 +193,24 @@ class Monitor:
             self._note(look.at, "the counters began again: a process that serves was restarted")
         if counted.first:
             return  # it shows nothing that grew, and is no evidence that anything is well
+        covers = max(1, round((look.at - self._page_at) / self._rules.interval))
         self._page_at = look.at
         grown = self._tally.add(look.at, counted)
         self._stepless += max(0, grown.totals.get("failed_runs", 0) - sum(grown.failed.values()))
         for trigger in self._rules.triggers:
-            self._test(trigger, look.at, grown)
+            self._test(trigger, look.at, grown, covers)
 
-    def _test(self, trigger: Trigger, at: float, grown: Grown) -> None:
-        """Let the tests of a trigger know what was counted."""
+    def _test(self, trigger: Trigger, at: float, grown: Grown, covers: int) -> None:
+        """Let the tests of a trigger know what was counted in the time of so many looks."""
         if not trigger.signal.is_share or not self._is_named(trigger):
             return
         if trigger.signal is Signal.FAILED_RUNS:
-            self._take(trigger, "", at, grown.totals["runs"], grown.totals["failed_runs"])
+            self._take(trigger, "", at, grown.totals["runs"], grown.totals["failed_runs"], covers)
         elif trigger.signal is Signal.FALLBACKS:
-            self._take(trigger, "", at, grown.constructions, grown.totals["fallbacks"])
+            self._take(trigger, "", at, grown.constructions, grown.totals["fallbacks"], covers)
         elif trigger.signal is Signal.FAILING_STEPS:
             for step, runs in grown.runs.items():
-                self._take(trigger, step, at, runs, grown.failed.get(step, 0))
+                self._take(trigger, step, at, runs, grown.failed.get(step, 0), covers)
         else:
             for step, counts in grown.buckets.items():
                 slow = {
@@ -218,10 +219,10 @@ class Monitor:
                     for alarm in (Alarm.ALERT, Alarm.ROLLBACK)
                     if (limit := trigger.limit(alarm)) is not None
                 }
-                self._stream(trigger, step).take(at, sum(counts.values()), slow)
+                self._stream(trigger, step).take(at, sum(counts.values()), slow, covers)
 
-    def _take(self, trigger: Trigger, part: str, at: float, events: int, bad: int) -> None:
-        self._stream(trigger, part).take(at, events, {Alarm.ALERT: bad, Alarm.ROLLBACK: bad})
+    def _take(self, trigger: Trigger, part: str, at: float, events: int, bad: int, covers: int) -> None:
+        self._stream(trigger, part).take(at, events, {Alarm.ALERT: bad, Alarm.ROLLBACK: bad}, covers)
 
     def _stream(self, trigger: Trigger, part: str) -> _Stream:
         streams = self._streams[trigger.id]

@@ -71,7 +71,7 @@ class Tests(Judge):
 
     def take(self, events: Counts, bad: Counts) -> npt.NDArray[np.bool_]:
         """One more look at each."""
-        ratios = np.exp(bad[:, None] * self._bad + (events - bad)[:, None] * self._good)
+        ratios = np.exp(np.minimum(bad[:, None] * self._bad + (events - bad)[:, None] * self._good, math.log(10.0)))
         after = np.minimum((self.statistics + 1.0) * ratios, self._most)
         self.statistics = np.where(events[:, None] > 0, after, self.statistics)
         fires: npt.NDArray[np.bool_] = self.statistics.mean(axis=1) >= self._threshold

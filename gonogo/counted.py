@@ -89,6 +89,7 @@ class Counter:
     """
 
     names: frozenset[str]
+    lacking: int = 0  # series that earlier pages of the same process had, and the last one that counted has not
     _known: dict[str | None, _Process] = field(default_factory=dict)
     _breaks: deque[bool] = field(default_factory=lambda: deque(maxlen=_LOOKS))
 
@@ -125,6 +126,7 @@ class Counter:
         else:
             known.other = now
             raise PageRefused(why)
+        self.lacking = len(self._known[release].seen) - len(now)
         if self.are_several:
             raise PageRefused(f"{sum(self._breaks)} of the last {_LOOKS} pages do not follow from those before them")
         return counted

@@ -39,16 +39,16 @@ class _Stream:
         self.states = {alarm: test.begin for alarm, test in self.tests.items()}
         self.early = dict.fromkeys(self.tests, 0)
 
-    def take(self, at: float, events: int, bad: Mapping[Alarm, int]) -> None:
+    def take(self, at: float, events: int, bad: Mapping[Alarm, int], covers: int) -> None:
         counted = {alarm: min(self.early[alarm] + bad[alarm], events) for alarm in self.tests}
         for alarm, test in self.tests.items():
-            self.states[alarm] = test.after(self.states[alarm], events, counted[alarm])
+            self.states[alarm] = test.after(self.states[alarm], events, counted[alarm], covers=covers)
             self.early[alarm] += bad[alarm] - counted[alarm]
         self.recent.append((at, events, max(counted.values())))
 
     def forget(self, at: float) -> None:
         """Leave of what was of late only what still is."""
-        while self.recent and self.recent[0][0] < at - RECENT:
+        while self.recent and self.recent[0][0] <= at - RECENT:
             self.recent.popleft()
 
     @property
@@ -77,14 +77,14 @@ class _Memory:
 
     def __init__(self, reference: float) -> None:
         self._reference = reference
-        self.begin()
+        self.begin(0.0)
 
-    def begin(self) -> None:
+    def begin(self, at: float) -> None:
         """Know nothing: another release has a reference of its own."""
         self._since: float | None = None
         self._first: list[float] = []
         self.now: float | None = None
-        self.at = 0.0
+        self.at = at
 
     def take(self, at: float, value: float | None) -> None:
         """Take what a page tells into account."""
@@ -175,7 +175,7 @@ class Monitor:
         if look.release is not None and look.release != self._release:
             if self._release is not None:
                 self._note(look.at, f"release {look.release} answers, {self._release} before")
-                self._memory.begin()
+                self._memory.begin(look.at)
                 self._before = {trigger.id: self._events(trigger) for trigger in self._rules.triggers}
             self._release = look.release
         if look.is_good:
@@ -193,23 +193,24 @@ class Monitor:
             self._note(look.at, "the counters began again: a process that serves was restarted")
         if counted.first:
             return  # it shows nothing that grew, and is no evidence that anything is well
+        covers = max(1, round((look.at - self._page_at) / self._rules.interval))
         self._page_at = look.at
         grown = self._tally.add(look.at, counted)
         self._stepless += max(0, grown.totals.get("failed_runs", 0) - sum(grown.failed.values()))
         for trigger in self._rules.triggers:
-            self._test(trigger, look.at, grown)
+            self._test(trigger, look.at, grown, covers)
 
-    def _test(self, trigger: Trigger, at: float, grown: Grown) -> None:
-        """Let the tests of a trigger know what was counted."""
+    def _test(self, trigger: Trigger, at: float, grown: Grown, covers: int) -> None:
+        """Let the tests of a trigger know what was counted in the time of so many looks."""
         if not trigger.signal.is_share or not self._is_named(trigger):
             return
         if trigger.signal is Signal.FAILED_RUNS:
-            self._take(trigger, "", at, grown.totals["runs"], grown.totals["failed_runs"])
+            self._take(trigger, "", at, grown.totals["runs"], grown.totals["failed_runs"], covers)
         elif trigger.signal is Signal.FALLBACKS:
-            self._take(trigger, "", at, grown.constructions, grown.totals["fallbacks"])
+            self._take(trigger, "", at, grown.constructions, grown.totals["fallbacks"], covers)
         elif trigger.signal is Signal.FAILING_STEPS:
             for step, runs in grown.runs.items():
-                self._take(trigger, step, at, runs, grown.failed.get(step, 0))
+                self._take(trigger, step, at, runs, grown.failed.get(step, 0), covers)
         else:
             for step, counts in grown.buckets.items():
                 slow = {
@@ -218,10 +219,10 @@ class Monitor:
                     for alarm in (Alarm.ALERT, Alarm.ROLLBACK)
                     if (limit := trigger.limit(alarm)) is not None
                 }
-                self._stream(trigger, step).take(at, sum(counts.values()), slow)
+                self._stream(trigger, step).take(at, sum(counts.values()), slow, covers)
 
-    def _take(self, trigger: Trigger, part: str, at: float, events: int, bad: int) -> None:
-        self._stream(trigger, part).take(at, events, {Alarm.ALERT: bad, Alarm.ROLLBACK: bad})
+    def _take(self, trigger: Trigger, part: str, at: float, events: int, bad: int, covers: int) -> None:
+        self._stream(trigger, part).take(at, events, {Alarm.ALERT: bad, Alarm.ROLLBACK: bad}, covers)
 
     def _stream(self, trigger: Trigger, part: str) -> _Stream:
         streams = self._streams[trigger.id]
@@ -336,6 +337,8 @@ class Monitor:
             return "the counters go back and forth: several processes count, each for itself; let their metrics be one"
         if since_page > self._stale:
             return f"there was no page of metrics that could be counted for {since_page:.0f} s"
+        if self._counter.lacking:
+            return f"the page lacks {self._counter.lacking} series that were there before; what they count is not seen"
         if trigger.signal is Signal.CONSTRUCTION and self._tally.edges:
             # the last edge is infinite; without it the slowest are in no bucket
             for limit in (trigger.alert, trigger.rollback, math.inf):

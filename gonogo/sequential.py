@@ -19,7 +19,9 @@ as a healthy one does, practically never is; docs/watching.md has the figures.
 
 What lies beyond the threshold is forgotten, so that the evidence goes soon after the fault has gone, however long it lasted.
 
-Assumes that events are independent given the share. Bursts of dependent errors look like a higher share, which they are.
+Assumes that events are independent given the share. Errors often are not: a network that is away for a moment fails all
+requests of that moment. So one look multiplies the evidence by at most 10, whatever it shows, and a fault must last for some
+looks to fire. A smaller ratio has a smaller expectation: what is promised above stays true.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ __all__ = ["ShareState", "ShareTest"]
 # odds of the alternatives, as multiples of the odds of the limit: a share of 10 % against 5 %, 20 % against 10 % and total
 # failure are all found about as quickly as if each had been the only alternative
 _ODDS = (1.8, 2.25, 3.5)
+_LEAP = 10.0  # what one look multiplies the evidence by at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +77,8 @@ class ShareTest:
         """Nothing seen yet."""
         return ShareState((-math.inf,) * len(_ODDS))
 
-    def after(self, state: ShareState, events: int, bad: int) -> ShareState:
-        """What is known after one more look.
+    def after(self, state: ShareState, events: int, bad: int, *, covers: int = 1) -> ShareState:
+        """What is known after one more look; one after a gap ``covers`` so many looks, and counts as much as they could.
 
         Errors: StatisticsError where more events are bad than there are, or there are fewer than none.
         """
@@ -83,18 +86,23 @@ class ShareTest:
             raise StatisticsError(f"{bad} of {events} events cannot be bad; give counts since the last look")
         if events == 0:
             return state
-        odds = self.limit / (1.0 - self.limit)
         logs = []
-        for factor, log in zip(_ODDS, state.logs, strict=True):
-            share = factor * odds / (1.0 + factor * odds)
+        for share, log in zip(self.alternatives, state.logs, strict=True):
             ratio = bad * math.log(share / self.limit) + (events - bad) * math.log((1.0 - share) / (1.0 - self.limit))
+            ratio = min(ratio, covers * math.log(_LEAP))
             larger, smaller = max(log, 0.0), min(log, 0.0)
-            logs.append(min(self._most, larger + math.log1p(math.exp(smaller - larger)) + ratio))
+            logs.append(min(self.most, larger + math.log1p(math.exp(smaller - larger)) + ratio))
         return replace(state, logs=tuple(logs), events=state.events + events, bad=state.bad + bad)
 
     @property
-    def _most(self) -> float:
-        """As much as makes the mean reach the threshold even if all other alternatives are at nothing, and a bit."""
+    def alternatives(self) -> tuple[float, ...]:
+        """The shares that it looks for."""
+        odds = self.limit / (1.0 - self.limit)
+        return tuple(factor * odds / (1.0 + factor * odds) for factor in _ODDS)
+
+    @property
+    def most(self) -> float:
+        """What each log R is cut to: enough for M to reach the threshold if all others are at nothing, and a bit more."""
         return math.log(self.looks * len(_ODDS)) + 1.0
 
     def fires(self, state: ShareState) -> bool:

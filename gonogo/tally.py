@@ -75,7 +75,7 @@ class Tally:
             for value, number in (counted.by(self.metrics[name], label) if name in self.metrics else {}).items():
                 self.by_label[name][value] = self.by_label[name].get(value, 0) + number
         self._recent.append((at, grown))
-        while self._recent[0][0] < at - RECENT:
+        while self._recent[0][0] <= at - RECENT:
             self._recent.popleft()
         return grown
 

@@ -46,7 +46,7 @@ def test_the_evidence_is_the_mixture_that_is_written_down() -> None:
             odds = factor * limit / (1 - limit)
             share = odds / (1 + odds)
             ratio = (share / limit) ** bad * ((1 - share) / (1 - limit)) ** (events - bad)
-            statistics[one] = (statistics[one] + 1) * ratio
+            statistics[one] = (statistics[one] + 1) * min(ratio, Fraction(10))
     mixture = sum(statistics) / 3
     state = after(ERRORS, *looks)
     assert math.exp(state.evidence) == pytest.approx(float(mixture), rel=1e-12)
@@ -55,11 +55,18 @@ def test_the_evidence_is_the_mixture_that_is_written_down() -> None:
 
 def test_one_look_on_average_adds_one_to_the_evidence_of_a_share_at_the_limit() -> None:
     state = after(ERRORS, (10, 2), (10, 0), (9, 3))
-    for test in (ShareTest(0.1, 1e12), ShareTest(0.05, 1e12), ShareTest(0.5, 1e12)):
-        n = 12
+    for test, n in ((ShareTest(0.1, 1e12), 2), (ShareTest(0.05, 1e12), 2), (ShareTest(0.5, 1e12), 5)):
         chances = [math.comb(n, bad) * test.limit**bad * (1 - test.limit) ** (n - bad) for bad in range(n + 1)]
         mean = sum(chance * math.exp(test.after(state, n, bad).evidence) for bad, chance in enumerate(chances))
         assert mean == pytest.approx(math.exp(state.evidence) + 1, rel=1e-9)
+
+
+def test_a_look_that_is_cut_adds_less_than_one_on_average() -> None:
+    state = after(ERRORS, (10, 2), (10, 0), (9, 3))
+    test, n = ShareTest(0.1, 1e12), 40
+    chances = [math.comb(n, bad) * 0.1**bad * 0.9 ** (n - bad) for bad in range(n + 1)]
+    mean = sum(chance * math.exp(test.after(state, n, bad).evidence) for bad, chance in enumerate(chances))
+    assert mean < math.exp(state.evidence) + 1
 
 
 def test_a_service_that_nobody_uses_is_never_alarmed() -> None:
@@ -83,12 +90,29 @@ def test_a_share_below_the_limit_stays_far_from_the_threshold() -> None:
 
 def test_a_few_errors_in_a_row_are_not_enough() -> None:
     healthy = after(ERRORS, *[(10, 0)] * 100)
-    assert not ERRORS.fires(after(ERRORS, (8, 8), state=healthy))
-    assert ERRORS.fires(after(ERRORS, (10, 10), state=healthy))
+    assert not ERRORS.fires(after(ERRORS, *[(1, 1)] * 8, state=healthy))
+    assert ERRORS.fires(after(ERRORS, *[(1, 1)] * 10, state=healthy))
+
+
+@pytest.mark.parametrize("events", [10, 1000, 10**6])
+def test_a_burst_that_is_over_in_a_moment_is_not_enough_however_many_fail(events: int) -> None:
+    healthy = after(ERRORS, *[(10, 0)] * 100)
+    assert not ERRORS.fires(after(ERRORS, *[(events, events)] * 3, state=healthy))
+    assert ERRORS.fires(after(ERRORS, *[(events, events)] * 4, state=healthy))
+
+
+def test_a_look_after_a_gap_counts_as_much_as_the_looks_that_it_covers() -> None:
+    assert not ERRORS.fires(ERRORS.after(ERRORS.begin, 300, 90, covers=3))
+    assert ERRORS.fires(ERRORS.after(ERRORS.begin, 300, 90, covers=4))
+
+
+def test_a_look_that_is_cut_is_evidence_no_more_than_ten_times_what_was_there() -> None:
+    state = ShareState((math.log(3.0),) * 3)
+    assert math.exp(ERRORS.after(state, 50, 50).evidence) == pytest.approx(40.0)
 
 
 def test_a_burst_that_lies_in_one_look_counts_as_one_that_is_spread() -> None:
-    once = after(ERRORS, (40, 12))
+    once = ERRORS.after(ERRORS.begin, 40, 12, covers=4)
     spread = after(ERRORS, (10, 3), (10, 3), (10, 3), (10, 3))
     assert spread.evidence >= once.evidence
     assert spread.evidence - once.evidence < math.log(4)
@@ -180,5 +204,5 @@ def test_one_more_bad_event_is_never_less_evidence(
 
 @pytest.mark.parametrize("count", [10**9, 2**53])
 def test_counts_of_any_size_are_taken(count: int) -> None:
-    assert ERRORS.fires(after(ERRORS, (count, count)))
+    assert ERRORS.fires(ERRORS.after(ERRORS.begin, count, count, covers=30))
     assert not ERRORS.fires(after(ERRORS, (count, 0), (count, 0)))

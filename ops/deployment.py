@@ -62,7 +62,7 @@ def deploy(journal: Journal, version: str) -> None:
     )
     with _or_back(journal):
         _prepare(journal)
-        _swap(journal, site.settings.drain_seconds)
+        _swap(journal, site.settings.drain_seconds + MARGIN)
         _verify(journal)
     _finish(journal)
 
@@ -154,7 +154,7 @@ def _drain(journal: Journal, seconds: float) -> None:
     site, change = journal.site, journal.change
     others = [one for one in starts(site) if one.id != change.new and one.remains]
     with journal.step("drain", f"{', '.join(one.id for one in others) or 'nothing'} ends") as details:
-        details += end(others, seconds + MARGIN)
+        details += end(others, seconds)
 
 
 def _verify(journal: Journal) -> None:
@@ -253,7 +253,7 @@ def _go_back(journal: Journal) -> str | None:
         journal.hold("undo:begun")
         end(
             [one for one in starts(site) if one.remains and one.id != change.old],
-            site.settings.rollback_drain_seconds + MARGIN,
+            site.settings.rollback_drain_seconds,
         )
         _link(journal, change.source, change.previous)
         _drop_backup(journal)
@@ -309,7 +309,7 @@ def _brought_to_an_end(journal: Journal) -> Recovered:
     if not new or not change.has_reached("hand-over"):
         return Recovered(change, "undone", _go_back(journal))
     try:
-        _forward(journal, site.settings.drain_seconds)
+        _forward(journal, site.settings.drain_seconds + MARGIN)
         _verify(journal)
     except OpsError as problem:
         journal.tell("recover", f"{change.target} does not answer as it should", "failed", detail=str(problem))

@@ -19,7 +19,7 @@ def _main(tree: str, descriptor: str, *arguments: str) -> None:
     os.chdir(tree)
     sys.path.insert(0, tree)
     sys.argv = ["gunicorn", *arguments]
-    from gunicorn.app.wsgiapp import run  # type: ignore[import-untyped]  # not before the release's tree is on the path
+    from gunicorn.app.wsgiapp import run  # not before the release's tree is on the path
 
     run()
 

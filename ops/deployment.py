@@ -93,7 +93,6 @@ def _prepare(journal: Journal) -> None:
         if failing:
             raise Refused("; ".join(f"{one.subject}: {one.text}" for one in failing))
     with journal.step("backup", "the database, restored and compared") as details:
-        journal.note(backup=change.id)
         backup = backups.take(site, change.id)
         details.append(f"{change.id}: {backup.contents.rows} rows in {len(backup.contents.tables)} tables are equal")
     with journal.step("snapshot", "code and state"):
@@ -271,12 +270,10 @@ def _go_back(journal: Journal) -> str | None:
 
 
 def _drop_backup(journal: Journal) -> None:
-    backup = journal.change.backup
-    if backup is not None:
-        try:
-            backups.drop_unfinished(journal.site, backup)
-        except Refused as problem:  # the database is away: this must not keep the way back from being finished
-            journal.tell("way back", "a scratch database may be left", "reported", detail=str(problem))
+    try:
+        backups.drop_unfinished(journal.site)
+    except Refused as problem:  # the database is away; the next backup tries again
+        journal.tell("way back", "a backup is left half-made", "reported", detail=str(problem))
 
 
 def recover(journal: Journal, *, revive: bool) -> Recovered | None:
@@ -347,8 +344,7 @@ def stop(journal: Journal) -> list[str]:
     site = journal.site
     told = end(starts(site), site.settings.drain_seconds + MARGIN)
     stop_holder(site)
-    if journal.state.change is not None:
-        _drop_backup(journal)
+    _drop_backup(journal)
     journal.finish(None, "stopped")
     return told
 

@@ -47,6 +47,7 @@ def take(site: Site, id: str) -> Backup:
     Raises:
         Refused: the database cannot be copied, or the copy does not hold what the database held.
     """
+    drop_unfinished(site)
     database = open_database(site.settings.database)
     folder = unfinished(site, id)
     folder.mkdir(mode=0o700)
@@ -79,11 +80,15 @@ def unfinished(site: Site, id: str) -> Path:
     return site.backups / f".{id}"
 
 
-def drop_unfinished(site: Site, id: str) -> None:
-    """Remove what a backup that was broken off has left, in the server as well."""
-    if unfinished(site, id).exists():
-        open_database(site.settings.database).discard(scratch_of(id))
-        shutil.rmtree(unfinished(site, id))
+def drop_unfinished(site: Site) -> None:
+    """Remove what backups that were broken off have left, in the server as well.
+
+    Raises:
+        Refused: the server does not answer.
+    """
+    for folder in site.backups.glob(".*"):
+        open_database(site.settings.database).discard(scratch_of(folder.name.removeprefix(".")))
+        shutil.rmtree(folder)
 
 
 def known_backups(site: Site) -> list[str]:

@@ -117,6 +117,8 @@ def _needed(site: Site, version: str) -> dict[str, list[str]]:
             check=False,
             timeout=_PATIENCE,
         )
+    except OSError as error:
+        raise Refused(f"site.toml: python = {site.settings.python!r} cannot be run ({error}); correct it") from error
     except subprocess.TimeoutExpired:
         raise Refused(
             f"{site.releases / version}: loading its models takes more than {_PATIENCE} s; correct the release"

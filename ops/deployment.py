@@ -62,7 +62,7 @@ def deploy(journal: Journal, version: str) -> None:
     )
     with _or_back(journal):
         _prepare(journal)
-        _swap(journal, site.settings.drain_seconds)
+        _swap(journal, site.settings.drain_seconds + MARGIN)
         _verify(journal)
     _finish(journal)
 
@@ -93,7 +93,6 @@ def _prepare(journal: Journal) -> None:
         if failing:
             raise Refused("; ".join(f"{one.subject}: {one.text}" for one in failing))
     with journal.step("backup", "the database, restored and compared") as details:
-        journal.note(backup=change.id)
         backup = backups.take(site, change.id)
         details.append(f"{change.id}: {backup.contents.rows} rows in {len(backup.contents.tables)} tables are equal")
     with journal.step("snapshot", "code and state"):
@@ -154,7 +153,7 @@ def _drain(journal: Journal, seconds: float) -> None:
     site, change = journal.site, journal.change
     others = [one for one in starts(site) if one.id != change.new and one.remains]
     with journal.step("drain", f"{', '.join(one.id for one in others) or 'nothing'} ends") as details:
-        details += end(others, seconds + MARGIN)
+        details += end(others, seconds)
 
 
 def _verify(journal: Journal) -> None:
@@ -253,7 +252,7 @@ def _go_back(journal: Journal) -> str | None:
         journal.hold("undo:begun")
         end(
             [one for one in starts(site) if one.remains and one.id != change.old],
-            site.settings.rollback_drain_seconds + MARGIN,
+            site.settings.rollback_drain_seconds,
         )
         _link(journal, change.source, change.previous)
         _drop_backup(journal)
@@ -271,12 +270,10 @@ def _go_back(journal: Journal) -> str | None:
 
 
 def _drop_backup(journal: Journal) -> None:
-    backup = journal.change.backup
-    if backup is not None:
-        try:
-            backups.drop_unfinished(journal.site, backup)
-        except Refused as problem:  # the database is away: this must not keep the way back from being finished
-            journal.tell("way back", "a scratch database may be left", "reported", detail=str(problem))
+    try:
+        backups.drop_unfinished(journal.site)
+    except Refused as problem:  # the database is away; the next backup tries again
+        journal.tell("way back", "a backup is left half-made", "reported", detail=str(problem))
 
 
 def recover(journal: Journal, *, revive: bool) -> Recovered | None:
@@ -309,7 +306,7 @@ def _brought_to_an_end(journal: Journal) -> Recovered:
     if not new or not change.has_reached("hand-over"):
         return Recovered(change, "undone", _go_back(journal))
     try:
-        _forward(journal, site.settings.drain_seconds)
+        _forward(journal, site.settings.drain_seconds + MARGIN)
         _verify(journal)
     except OpsError as problem:
         journal.tell("recover", f"{change.target} does not answer as it should", "failed", detail=str(problem))
@@ -347,8 +344,7 @@ def stop(journal: Journal) -> list[str]:
     site = journal.site
     told = end(starts(site), site.settings.drain_seconds + MARGIN)
     stop_holder(site)
-    if journal.state.change is not None:
-        _drop_backup(journal)
+    _drop_backup(journal)
     journal.finish(None, "stopped")
     return told
 

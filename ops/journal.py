@@ -36,8 +36,6 @@ class Change:
     previous: str | None  # what `previous` named
     new: str | None = None  # the start that is to serve
     trial: str | None = None
-    scratch: str | None = None  # a database that exists for a comparison only
-    backup: str | None = None
 
     @property
     def steps(self) -> tuple[str, ...]:

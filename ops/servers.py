@@ -18,6 +18,7 @@ from pathlib import Path
 from ops.errors import Refused
 from ops.files import write_whole
 from ops.processes import Process
+from ops.reasons import reason_in
 from ops.site import Site
 
 __all__ = [
@@ -37,8 +38,7 @@ MARGIN = 2.0  # seconds beyond the drain before a master is ended by force
 _LISTENING, _WORD = 3, 4  # the descriptors of the listening socket and of the deployer's word in a master
 _INHERITED = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "PATH", "TMPDIR", "TZ")
 _STARTS_KEPT = 10
-_LOG_READ = 16_384  # characters
-_RAISED = re.compile(r"\b[A-Za-z_][\w.]*(?:Error|Exception): [^\n\\\"]+")
+_LOG_READ = 65_536  # bytes
 
 
 @dataclass(frozen=True)
@@ -215,12 +215,11 @@ def wait_until_ready(site: Site, one: Start) -> None:
 
 
 def _end_of_log(site: Site, one: Start) -> str:
-    """What its log says of the reason: the last exception; where there is none, the last lines."""
     path = site.logs / f"{one.id}.log"
-    text = path.read_text(encoding="utf-8", errors="replace")[-_LOG_READ:].strip()
-    if raised := _RAISED.findall(text):
-        return f"{raised[-1][:300]} ({path} has the rest)"
-    return f"{path} ends with: {' | '.join(line[:300] for line in text.splitlines()[-3:]) or '(nothing)'}"
+    with path.open("rb") as handle:
+        handle.seek(-min(_LOG_READ, path.stat().st_size), os.SEEK_END)
+        text = handle.read().decode("utf-8", errors="replace")
+    return f"{reason_in(text)}; {path} has the rest"
 
 
 def end(those: Iterable[Start], seconds: float) -> list[str]:

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import socket
 import struct
-import subprocess
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -19,6 +15,7 @@ from typing import Any, Protocol
 import psycopg
 import pytest
 from flask import Flask
+from postgres_server import served_postgres
 
 from app.database import Database
 from app.factory import create_app
@@ -144,40 +141,8 @@ def make_app(tmp_path: Path, workflows: Path, posts: Path, events: list[dict[str
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """A PostgreSQL server of this session; the URL of its database."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"), key=lambda path: int(path.parts[4]))
-    on_path = shutil.which("pg_ctl")
-    if not found and not on_path:
-        pytest.fail("no PostgreSQL server found; install one (on Debian and Ubuntu: apt-get install postgresql)")
-    binaries = found[-1].parent if found else Path(str(on_path)).parent
-    # the server refuses to run as root; then it runs as the user that came with its installation
-    prefix = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    # not under pytest's folder, into which another user may not look
-    home = Path(tempfile.mkdtemp(prefix="pg-"))
-    if prefix:
-        shutil.chown(home, "postgres")
-
-    def run(*command: str) -> None:
-        done = subprocess.run([*prefix, *command], cwd=home, capture_output=True, text=True, timeout=60, check=False)
-        if done.returncode:
-            pytest.fail(f"{command[0]} failed with status {done.returncode}:\n{done.stdout}{done.stderr}")
-
-    data = home / "data"
-    with closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={home}"
-    options += " -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
-    pg_ctl = str(binaries / "pg_ctl")
-    try:
-        run(str(binaries / "initdb"), "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
-        # with its log in a file: a server that kept our pipe would keep us waiting for the pipe's end
-        run(pg_ctl, "-D", str(data), "-w", "-o", options, "-l", str(home / "log"), "start")
-        try:
-            yield f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres"
-        finally:
-            run(pg_ctl, "-D", str(data), "-m", "immediate", "stop")
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
+    with served_postgres() as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

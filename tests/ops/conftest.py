@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from deployed_site import OLD, DeployedSite, prepare
+from postgres_server import served_postgres
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +38,10 @@ def serving(make_site: Callable[..., DeployedSite]) -> DeployedSite:
     site = make_site()
     site.done("rollback", "--to", OLD)  # the shortest way: no checks, no backup, no trial
     return site
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """A PostgreSQL server of this session; the URL of its database."""
+    with served_postgres() as url:
+        yield url

@@ -33,7 +33,7 @@ from gonogo.project import find_project, is_project
 if TYPE_CHECKING:
     from gonogo.probe.sending import Probe
 
-__all__ = ["probe"]
+__all__ = ["loop_factory", "probe"]
 
 _STATUS = {Status.GO: 0, Status.NO_GO: 1, Status.INCONCLUSIVE: 10}
 _MOST_IN_FLIGHT = 10_000
@@ -305,11 +305,11 @@ def _run(asked: Probe, stop_with_stdin: bool, finish: Callable[[Account], Judgem
             when_stdin_ends(asked.stop)
         return finish(await asked.run())
 
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(run())
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """The quicker loop, where there is one: less of the processor is taken from the service, if it runs here, too."""
     if sys.platform == "win32":
         return None

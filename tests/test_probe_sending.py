@@ -6,7 +6,6 @@ import asyncio
 import ssl
 import time
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from gonogo.probe.account import Account, Connections, Load, Schedule
 from gonogo.probe.sending import Probe, Request
 from gonogo.probe.tally import judged
 from gonogo.probe.wire import read_address
+from gonogo.probe_command import loop_factory
 
 FRESH, KEPT, BOTH = Connections.FRESH, Connections.KEPT, Connections.BOTH
 Meanwhile = Callable[[Service, Probe], Coroutine[Any, Any, None]]
@@ -25,6 +25,12 @@ Meanwhile = Callable[[Service, Probe], Coroutine[Any, Any, None]]
 
 async def nothing(service: Service, probe: Probe) -> None:
     """What happens meanwhile, unless a test says otherwise."""
+
+
+def as_the_command_does(run: Coroutine[Any, Any, Account]) -> Account:
+    """Run in the loop that the command has."""
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(run)
 
 
 def probed(
@@ -56,7 +62,7 @@ def probed(
             await other
             return account
 
-    account = asyncio.run(run())
+    account = as_the_command_does(run())
     assert account.lost == 0
     assert account.scheduled == account.answered + account.failed
     return account
@@ -340,7 +346,7 @@ class TestAddresses:
         async def run() -> Account:
             return await Probe(Load("http://nobody.invalid", timeout=5.0), Schedule(10, 0.2), Request()).run()
 
-        assert set(kinds(asyncio.run(run()))) <= {"name not resolved", "no connection within 5 s"}
+        assert set(kinds(as_the_command_does(run()))) <= {"name not resolved", "no connection within 5 s"}
 
     def test_a_host_with_several_addresses_is_reached_at_the_one_that_listens(self) -> None:
         service = Service()
@@ -350,7 +356,7 @@ class TestAddresses:
                 url = f"http://localhost:{service.port}"
                 return await Probe(Load(url), Schedule(50, 0.2), Request()).run()
 
-        assert asyncio.run(run()).failed == 0
+        assert as_the_command_does(run()).failed == 0
 
 
 def test_a_fault_of_the_probe_itself_is_not_swallowed() -> None:
@@ -361,6 +367,6 @@ def test_a_fault_of_the_probe_itself_is_not_swallowed() -> None:
         async with serving(Service()) as service:
             await Probe(Load(service.url), Schedule(50, 0.2), Request(), on_answer=fail).run()
 
-    with pytest.raises(ExceptionGroup) as caught, suppress(TargetError):
+    with pytest.raises(ExceptionGroup) as caught:
         asyncio.run(run())
     assert isinstance(caught.value.exceptions[0], LookupError)

@@ -188,7 +188,9 @@ class _Application:
         if not is_loopback(named_by(host)):
             return _text(403, f"the host {host!r:.80} is not this machine; ask {_HOST} or localhost")
         if request.method not in ("GET", "HEAD"):
-            return _text(405, f"{request.method} is not answered; the dashboard is only looked at: GET", allow="GET, HEAD")
+            return _text(
+                405, f"{request.method} is not answered; the dashboard is only looked at: GET", allow="GET, HEAD"
+            )
         path = request.scope["path"]
         if path == "/":
             return Response(self.page.text, media_type="text/html")

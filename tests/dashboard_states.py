@@ -67,6 +67,7 @@ class Service:
 def _watched(seconds: float, failing: int, broken_from: float, breaking: int, falling_back: int) -> Mapping[str, Json]:
     criteria = load_criteria(CRITERIA)
     assert criteria.watch is not None
+    assert criteria.target is not None
     monitor, service = Monitor(criteria.watch, criteria.target.metrics, STEPS), Service()
     for look in range(1, int(seconds / INTERVAL) + 1):
         at = look * INTERVAL
@@ -77,7 +78,12 @@ def _watched(seconds: float, failing: int, broken_from: float, breaking: int, fa
 
 
 def watched(
-    seconds: float = 400.0, *, broken_from: float = float("inf"), breaking: int = 13, falling_back: int = 60, **own: Json
+    seconds: float = 400.0,
+    *,
+    broken_from: float = float("inf"),
+    breaking: int = 13,
+    falling_back: int = 60,
+    **own: Json,
 ) -> dict[str, Json]:
     """What a watch tells after so many seconds.
 

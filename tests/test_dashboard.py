@@ -99,7 +99,9 @@ def test_a_path_that_is_not_served_is_told_together_with_those_that_are(client: 
     assert client.delete("/").headers["allow"] == "GET, HEAD"
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", "[", "10.0.0.1"])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", "[", "10.0.0.1"]
+)
 def test_a_page_elsewhere_whose_name_leads_here_learns_nothing(client: httpx.Client, host: str) -> None:
     for path in ("/", "/state.json"):
         answer = client.get(path, headers={"host": host})
@@ -125,7 +127,9 @@ def test_what_json_does_not_have_is_no_state(watch: Watch, client: httpx.Client)
 def test_the_page_needs_nothing_but_itself() -> None:
     page = resources.files("gonogo").joinpath("dashboard.html").read_text(encoding="utf-8")
     assert set(re.findall(r"https?:[^\s\"'`]*", page)) == {"http://www.w3.org/2000/svg"}  # a name, not an address
-    assert not re.search(r"\bsrc=|@import|url\(|\.innerHTML\s*=|insertAdjacentHTML|document\.write|eval\(|\son\w+=", page)
+    assert not re.search(
+        r"\bsrc=|@import|url\(|\.innerHTML\s*=|insertAdjacentHTML|document\.write|eval\(|\son\w+=", page
+    )
     assert not re.search(r"\bstyle=", page), "the policy would refuse it"
 
 

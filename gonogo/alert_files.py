@@ -13,7 +13,16 @@ import yaml
 from gonogo.alert_rules import Rules
 from gonogo.errors import DefinitionError
 
-__all__ = ["ROUTES", "RULES", "RULE_TESTS", "Written", "as_yaml", "read_webhook", "routes", "rules_text", "write_files"]
+__all__ = [
+    "ROUTES",
+    "RULES",
+    "RULE_TESTS",
+    "read_webhook",
+    "routes_text",
+    "rules_text",
+    "tests_text",
+    "write_files",
+]
 
 RULES, RULE_TESTS, ROUTES = "gonogo.rules.yml", "gonogo.rules.test.yml", "alertmanager.yml"
 Written = Mapping[str, str]

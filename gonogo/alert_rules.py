@@ -154,19 +154,24 @@ def _share_rules(alerting: Alerting, measured: _Measured) -> Iterator[_Rule]:
 
 
 def _told_share(alerting: Alerting, measured: _Measured, share: float) -> str:
-    step = " of step {{ $labels.step }}" if alerting.is_per_step(measured.trigger) else ""
-    events = "constructions" if measured.trigger.signal in (Signal.FALLBACKS, Signal.CONSTRUCTION) else "runs"
+    trigger = measured.trigger
+    events = "constructions" if trigger.signal in (Signal.FALLBACKS, Signal.CONSTRUCTION) else "runs"
+    step = " of the step {{ $labels.step }}" if alerting.is_per_step(trigger) else ""
+    did = {Signal.FALLBACKS: "fell back", Signal.CONSTRUCTION: f"took longer than {measured.labels.get('above')} s"}
     told = (
         f"Within {alerting.window}, at least {{{{ $value | humanizePercentage }}}} of the {events}{step} "
-        f"(lower bound: {{{{ $value | humanize }}}}); the limit is {number(share)}."
+        f"{did.get(trigger.signal, 'failed')}: this is the lower bound of their share, and the limit is {number(100 * share)}%."
     )
-    if measured.trigger.signal is not Signal.CONSTRUCTION:
-        return told
-    bucket = alerting.series("construction").of("_bucket")
-    wanted = str(bucket)[:-1].replace("\\", "\\\\").replace('"', '\\"')
-    query = f"histogram_quantile({number(measured.trigger.quantile)}, sum by (le) (rate({wanted},step=%q}}[{alerting.window}])))"
-    return told.replace("; the", f" took longer than {measured.labels['above']} s; the", 1) + (
-        f' {{{{ with printf "{query}" $labels.step | query }}}}The {number(100 * measured.trigger.quantile)}th percentile is about '
+    return told + _told_quantile(alerting, trigger) if trigger.signal is Signal.CONSTRUCTION else told
+
+
+def _told_quantile(alerting: Alerting, trigger: Trigger) -> str:
+    """What Prometheus makes of the histogram, when the alert is told."""
+    bucket = str(alerting.series("construction").of("_bucket"))[:-1].replace("\\", "\\\\").replace('"', '\\"')
+    rate = f"sum by (le) (rate({bucket},step=%q}}[{alerting.window}]))"
+    query = f"histogram_quantile({number(trigger.quantile)}, {rate})"
+    return (
+        f' {{{{ with printf "{query}" $labels.step | query }}}}The {number(100 * trigger.quantile)}th percentile is about '
         "{{ . | first | value | humanizeDuration }}.{{ end }}"
     )
 
@@ -230,15 +235,18 @@ def _missing_rules(alerting: Alerting) -> Iterator[_Rule]:
     wanted = [(one, alerting.seconds) for one in (alerting.up, *alerting.always_there())]
     if any(one.signal is Signal.MEMORY for one in alerting.triggers):
         wanted.append((_reference(alerting), alerting.seconds + alerting.watch.reference))
+    # a service that is away has no metrics either; that is told already, where a trigger looks at it
+    is_told = any(one.signal is Signal.AWAY for one in alerting.triggers)
     for one, wait in wanted:
+        answers = f"\nand on () max({alerting.up}) == 1" if is_told and one != alerting.up else ""
         yield _blind(
             alerting,
-            f"absent({one})",
+            f"absent({one}){answers}",
             wait,
             {"reason": "missing", "metric": str(replace(one, labels=_but_job(one)))},
             f"{one.name} is missing",
-            f"Prometheus has had no {one.name} of {alerting.job} for {duration(wait)}, so its rules are blind: a wrong job, a wrong "
-            "name in [target.metric_names], no scrape, or no use of the service since it started.",
+            f"Prometheus has had no {one.name} of {alerting.job} for {duration(wait)}, so that its rules are blind: a wrong job, "
+            "a wrong name in [target.metric_names], no scrape, or no use of the service since it began.",
         )
 
 

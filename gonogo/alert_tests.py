@@ -343,7 +343,7 @@ def _memory(stage: _Stage, trigger: Trigger) -> Iterator[Scene]:
         yield Scene(f"{trigger.id}: {name}", life(before, after), [question])
     release = stage.alerting.series("release").of(instance="a")
     others = {
-        str(release.of(version="1")): f"1+0x{first - 1} _x{then + 1}",
+        str(release.of(version="1")): f"1+0x{first - 1} stale _x{then}",
         str(release.of(version="2")): f"_x{first} 1+0x{then}",
     }
     highest = max(limit for _, limit in limits_of(trigger).items())

@@ -24,6 +24,7 @@ from gonogo.record_command import record
 from gonogo.recordings import RecordingSet, load_recordings
 from gonogo.report.document import verdict_document
 from gonogo.report.terminal import render
+from gonogo.rules_command import rules
 from gonogo.runs import RunDirectory
 from gonogo.stub_commands import stub
 from gonogo.upkeep import (
@@ -91,6 +92,7 @@ def main() -> None:
 
 main.add_command(stub)
 main.add_command(record)
+main.add_command(rules)
 
 
 @main.group()

@@ -13,8 +13,13 @@ ROOT = Path(__file__).parent.parent
 # A module imports modules of its own row and of rows above it, never of a row below.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("model", "errors", "clock"),
-    ("documents", "parsed", "figures", "statistics", "grammar", "memory", "metrics"),
+    ("documents", "parsed", "figures", "statistics", "grammar", "memory", "metrics", "promql"),
     (
+        "alert_files",
+        "alert_inbox",
+        "alert_rules",
+        "alert_tests",
+        "alerting",
         "checks",
         "contract",
         "criteria",
@@ -32,11 +37,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gathering", "generated", "verdict", "contents"),
     ("definitions",),
     ("stub", "runs"),
-    ("collector", "targets"),
+    ("collector", "targets", "prometheus_stack"),
     # measurement through workers, and the workers at work
     ("latency", "report", "workbench"),
     ("aftermath",),
-    ("rundown", "joining", "upkeep", "fixtures", "options", "stub_commands"),
+    ("rundown", "joining", "upkeep", "fixtures", "options", "stub_commands", "rules_command"),
     ("capture", "recording_server", "record_command"),
     ("plugin", "cli", "__main__"),
 )

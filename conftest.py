@@ -28,4 +28,5 @@ def pytest_gonogo_project() -> Project:
         cases=ROOT / "fixtures" / "cases",
         recordings=ROOT / "fixtures" / "recordings",
         reports=ROOT / "reports",
+        stage=f"{ROOT / 'acceptance' / 'stage.py'}:open_stage",
     )

@@ -79,9 +79,10 @@ def _gonogo_problem(arguments: list[str]) -> str | None:
         if isinstance(command, click.Group):
             if word.startswith("-"):
                 continue
-            if word not in command.commands:
+            found = command.get_command(click.Context(command), word)  # a group may know more words than it lists
+            if found is None:
                 return f"gonogo has no command {word!r}"
-            command = command.commands[word]
+            command = found
         elif word.startswith("--") and word.split("=")[0] not in {
             name for one in command.params for name in one.opts
         } | {"--help"}:

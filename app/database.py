@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock, Thread
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, select
+from sqlalchemy import URL, Connection, Engine, create_engine, event, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
+from app.errors import DatabaseAway
 from app.models import Base, StepRow
 
 __all__ = ["Database"]
 
 BUSY_SECONDS = 10.0  # how long a writer waits for another one on SQLite
+CHECK_SECONDS = 2.0  # how long a check waits for its answer
+CONNECT_SECONDS = 5  # how long PostgreSQL's driver waits for a connection
+LOST_SECONDS = 10  # after which it gives up a connection whose other end acknowledges nothing
 
 
 class Database:
@@ -25,6 +30,8 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.engine = _engine(url)
+        self._check_lock = Lock()
+        self._hanging: Thread | None = None
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
 
     @contextmanager
@@ -42,15 +49,41 @@ class Database:
 
     def create_tables(self) -> None:
         """Create the tables that are not there yet, and for SQLite the file's folder."""
-        url = self.engine.url
-        if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        file = _file(self.engine.url)
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
         Base.metadata.create_all(self.engine)
 
-    def check(self) -> None:
-        """Read from the workflow's table. Raises SQLAlchemyError where the database is away or has no tables."""
-        with self.reading() as session:
-            session.execute(select(StepRow.id).limit(1)).all()
+    def check(self, seconds: float = CHECK_SECONDS) -> None:
+        """Read from the workflow's table, now, and wait for that no longer than this.
+
+        Raises SQLAlchemyError where the database is away or has no tables, and DatabaseAway where it does not answer in time,
+        where the check before still waits for its answer, or where its file is gone.
+        """
+        file = _file(self.engine.url)
+        if file is not None and not file.is_file():
+            raise DatabaseAway("the database's file is gone")  # an open connection would go on reading it
+        with self._check_lock:
+            if self._hanging is not None and self._hanging.is_alive():
+                raise DatabaseAway("the database still owes an answer to the check before this one")
+        failed: list[Exception] = []
+        # nothing that a driver offers limits every way to wait: for a connection of the pool, for a name, for a server that hangs
+        thread = Thread(target=self._read, args=(failed,), daemon=True)
+        thread.start()
+        thread.join(seconds)
+        if thread.is_alive():
+            with self._check_lock:
+                self._hanging = thread
+            raise DatabaseAway(f"the database did not answer within {seconds:g} s")
+        if failed:
+            raise failed[0]
+
+    def _read(self, failed: list[Exception]) -> None:
+        try:
+            with self.reading() as session:
+                session.execute(select(StepRow.id).limit(1)).all()
+        except Exception as error:  # noqa: BLE001  # raised by the thread that waits for this one
+            failed.append(error)
 
     def close(self) -> None:
         """Close the connections. A later use opens new ones."""
@@ -59,15 +92,26 @@ class Database:
 
 def _engine(url: str) -> Engine:
     parsed = make_url(url)
+    options: dict[str, Any] = {"hide_parameters": True}  # an error's message would hold them: texts of posts
     if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed, pool_pre_ping=True)
-    options: dict[str, Any] = {"connect_args": {"timeout": BUSY_SECONDS, "check_same_thread": False}}
+        if parsed.drivername == "postgresql+psycopg":
+            limits = {"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": LOST_SECONDS * 1000}
+            options["connect_args"] = {key: value for key, value in limits.items() if key not in parsed.query}
+        return create_engine(parsed, pool_pre_ping=True, **options)
+    options["connect_args"] = {"timeout": BUSY_SECONDS, "check_same_thread": False}
     if parsed.database in {None, "", ":memory:"}:
         options["poolclass"] = StaticPool  # a database in memory lives and dies with its one connection
     engine = create_engine(parsed, **options)
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
     return engine
+
+
+def _file(url: URL) -> Path | None:
+    """The file of an SQLite database; None for any other, for one in memory, and for one that is named as a URI."""
+    if url.get_backend_name() != "sqlite" or url.database in {None, "", ":memory:"} or "uri" in url.query:
+        return None
+    return Path(str(url.database))
 
 
 def _on_connect(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:

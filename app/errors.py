@@ -9,6 +9,7 @@
     │   ├── RequestError
     │   │   ├── InvalidRequest          400: names the field
     │   │   └── NotFound                404
+    │   ├── DatabaseAway                503: the database does not answer in time, or its file is gone
     │   └── LLMError                    502: names step, model, attempt and cause
     │       ├── LLMConnectionError      refused, reset, or broken off
     │       ├── LLMTimeout              504
@@ -28,6 +29,7 @@ from typing import ClassVar
 
 __all__ = [
     "AppError",
+    "DatabaseAway",
     "DefinitionError",
     "InvalidRequest",
     "LLMBadResponse",
@@ -49,6 +51,7 @@ class AppError(Exception):
 
     code: ClassVar[str] = "internal-error"
     status: ClassVar[int] = 500
+    loggable: ClassVar[bool] = False  # whether the message may stand in a log: nobody's text, and no secret
 
     def details(self) -> dict[str, object]:
         """What belongs into the ``error`` object of an HTTP answer. JSON values only."""
@@ -59,6 +62,7 @@ class SettingsError(AppError):
     """A configuration key is unknown or has a value that cannot be used."""
 
     code = "settings-invalid"
+    loggable = True
 
 
 class DefinitionError(AppError):
@@ -101,6 +105,13 @@ class NotFound(RequestError):
 
     def details(self) -> dict[str, object]:
         return {**super().details(), "code": f"{self.kind}-not-found"}
+
+
+class DatabaseAway(AppError):
+    """The database does not answer in time, or its file is gone."""
+
+    code = "database-unavailable"
+    status = 503
 
 
 class LLMError(AppError):

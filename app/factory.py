@@ -17,6 +17,7 @@ from app.metrics import Metrics
 from app.services import Services
 from app.settings import Settings
 from app.workflow.llm_client import LLMClient
+from app.workflow.scripts.llm_processor import RELEASE
 
 __all__ = ["create_app"]
 
@@ -34,8 +35,8 @@ def create_app(config: Mapping[str, object] | Settings | None = None) -> Flask:
         settings=settings,
         database=Database(settings.database_url),
         llm=LLMClient(settings),
-        metrics=Metrics(),
-        log=make_log(settings),
+        metrics=Metrics(RELEASE, settings.metrics_dir),
+        log=make_log(settings, RELEASE),
     )
     app.extensions[views.EXTENSION] = services
     app.register_blueprint(views.blueprint)

@@ -15,6 +15,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from app.errors import SettingsError
+from app.lines import without_passwords
 
 __all__ = ["LLM_APIS", "LogSink", "Settings"]
 
@@ -41,6 +42,9 @@ class Settings:
     llm_backoff: float = 0.5  # seconds before the first further attempt, then doubled; 0: no waiting at all
     llm_max_wait: float = 10.0  # seconds: the longest wait before an attempt, whatever Retry-After asks for
     llm_model: str | None = None  # replaces every step's model
+    metrics_dir: Path | None = (
+        None  # where all processes that serve keep their counts; None: this process counts for itself
+    )
     log_level: str = "INFO"
     log_stream: TextIO | None = None  # None: stderr
     log_sink: LogSink | None = None  # takes the log events instead of any stream
@@ -79,7 +83,16 @@ class Settings:
             "LLM_BACKOFF": float,
             "LLM_MAX_WAIT": float,
         }
-        texts = {"DATABASE_URL", "LLM_API", "LLM_BASE_URL", "LLM_MODEL", "LOG_LEVEL", "WORKFLOWS", "POSTS"}
+        texts = {
+            "DATABASE_URL",
+            "LLM_API",
+            "LLM_BASE_URL",
+            "LLM_MODEL",
+            "LOG_LEVEL",
+            "METRICS_DIR",
+            "WORKFLOWS",
+            "POSTS",
+        }
         config: dict[str, object] = {}
         problems = []
         for key in sorted(texts | numbers.keys()):
@@ -117,8 +130,9 @@ def _checked(key: str, value: object) -> object:
         case "LLM_BASE_URL":
             url = urlsplit(_text(key, value))
             if url.scheme not in {"http", "https"} or not url.hostname:
+                shown = without_passwords(str(value))
                 raise SettingsError(
-                    f"LLM_BASE_URL = {value!r} is not an address; write one like http://127.0.0.1:11434"
+                    f"LLM_BASE_URL = {shown!r} is not an address; write one like http://127.0.0.1:11434"
                 )
             return str(value).rstrip("/")
         case "LLM_TIMEOUT":
@@ -148,6 +162,8 @@ def _checked(key: str, value: object) -> object:
             if not isinstance(value, bool):
                 raise SettingsError(f"TESTING = {value!r} is neither true nor false")
             return value
+        case "METRICS_DIR":
+            return value if value is None or isinstance(value, Path) else Path(_text(key, value))
         case _:  # WORKFLOWS, POSTS
             return value if isinstance(value, Path) else Path(_text(key, value))
 

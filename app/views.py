@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import platform
 import re
+import time
 from functools import cache
 from typing import Any, cast
 from uuid import uuid4
@@ -15,13 +16,15 @@ from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from app import repository
-from app.errors import AppError, InvalidRequest
+from app.errors import AppError, DatabaseAway, InvalidRequest
+from app.failures import Failure
+from app.lines import named_method
 from app.metrics import CONTENT_TYPE
 from app.repository import StoredPost
 from app.services import Services
 from app.workflow.definitions import Step
 from app.workflow.loader import FIELD_NAME
-from app.workflow.runs import BuiltPrompt, Task, build, task_of_inputs
+from app.workflow.runs import BuiltPrompt, Task, build, count_unforeseen, task_of_inputs
 from app.workflow.scripts import llm_processor
 
 __all__ = ["EXTENSION", "MAX_BODY", "blueprint", "register_error_handlers"]
@@ -35,13 +38,15 @@ DEPENDENCIES = ("flask", "gunicorn", "prometheus-client", "psycopg", "requests",
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 blueprint = Blueprint("blog", __name__)
+RUN = f"{blueprint.name}.run"  # the endpoint
 Answer = tuple[Response, int]
 
 
 @blueprint.before_app_request
 def name_the_request() -> None:
-    """Take the caller's request id where it is one, else a new one."""
+    """Take the caller's request id where it is one, else a new one; note when it began."""
     given = request.headers.get("X-Request-ID", "")
+    g.started = time.perf_counter()
     g.request_id = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
 
 
@@ -49,6 +54,21 @@ def name_the_request() -> None:
 def return_request_id_and_release(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
     response.headers["X-Release"] = llm_processor.RELEASE
+    return response
+
+
+@blueprint.after_app_request
+def tell_of_the_request(response: Response) -> Response:
+    services = _services()
+    services.metrics.look_at_memory()
+    services.log.info(
+        "request.finished",
+        method=named_method(request.method),
+        route=_route(),
+        status=response.status_code,
+        seconds=round(time.perf_counter() - g.started, 6),
+        **(services.about or {}),
+    )
     return response
 
 
@@ -176,8 +196,9 @@ def healthz() -> Answer:
 def readyz() -> Answer:
     try:
         _services().database.check()
-    except SQLAlchemyError as error:
-        _services().log.warning("database.unavailable", error=type(error).__name__)
+    except (SQLAlchemyError, DatabaseAway) as error:
+        failure = Failure.of(DatabaseAway.code, error)
+        _services().log.warning("database.unavailable", error=type(error).__name__, route=_route(), failure=failure)
         return _error("database-unavailable", "the database cannot be reached, or init-db has not been run"), 503
     return jsonify(status="ready"), 200
 
@@ -212,17 +233,27 @@ def register_error_handlers(app: Flask) -> None:
     @app.errorhandler(OperationalError)
     @app.errorhandler(InterfaceError)
     def database_away(error: SQLAlchemyError) -> Answer:
-        services = _services()
-        services.metrics.errors.labels("database-unavailable").inc()
-        services.log.error("database.unavailable", error=type(error).__name__)
+        _unforeseen("database.unavailable", DatabaseAway.code, error)
         return _error("database-unavailable", "the database cannot be reached, or init-db has not been run"), 503
 
     @app.errorhandler(Exception)
     def unforeseen(error: Exception) -> Answer:
-        services = _services()
-        services.metrics.errors.labels("internal-error").inc()
-        services.log.error("request.failed", path=request.path, exc_info=error)
+        _unforeseen("request.failed", AppError.code, error)
         return _error("internal-error", "something went wrong; the log has the details under this request's id"), 500
+
+
+def _unforeseen(event: str, kind: str, error: Exception) -> None:
+    """Count and log an error that nobody foresaw; where it ended a run, the run has failed."""
+    services, failure = _services(), Failure.of(kind, error)
+    services.metrics.count_error(failure)
+    services.log.error(event, error=type(error).__name__, route=_route(), failure=failure, **(services.about or {}))
+    if request.endpoint == RUN:
+        count_unforeseen(services, kind)
+
+
+def _route() -> str | None:
+    """The rule of the request's path; the path itself may hold anybody's text."""
+    return request.url_rule.rule if request.url_rule is not None else None
 
 
 def _services() -> Services:

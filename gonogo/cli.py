@@ -19,6 +19,8 @@ from gonogo.definitions import load_definitions
 from gonogo.errors import EvidenceError, GonogoError, ProductFailure
 from gonogo.joining import Part, join, read_part
 from gonogo.model import Provenance, Workflow
+from gonogo.preflight_command import preflight
+from gonogo.probe_command import probe
 from gonogo.project import find_project
 from gonogo.record_command import record
 from gonogo.recordings import RecordingSet, load_recordings
@@ -26,6 +28,7 @@ from gonogo.report.document import verdict_document
 from gonogo.report.terminal import render
 from gonogo.rules_command import rules
 from gonogo.runs import RunDirectory
+from gonogo.signoff_command import signoff
 from gonogo.stub_commands import stub
 from gonogo.upkeep import (
     Moved,
@@ -42,6 +45,7 @@ from gonogo.upkeep import (
     survey,
     write_recordings,
 )
+from gonogo.watch_command import watch
 from gonogo.workbench import Target, Workbench
 
 __all__ = ["main"]
@@ -93,6 +97,10 @@ def main() -> None:
 main.add_command(stub)
 main.add_command(record)
 main.add_command(rules)
+main.add_command(watch)
+main.add_command(probe)
+main.add_command(signoff)
+main.add_command(preflight)
 
 
 @main.group()

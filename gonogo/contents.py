@@ -23,6 +23,7 @@ _WORDS = {
     "baseline": "the previous release's files",
     "suites": "the suites",
     "criteria": "the criteria",
+    "signoffs": "the sign-offs",
     "cases": "the cases",
     "workflows": "the workflows",
     "recordings": "the recordings",
@@ -49,6 +50,7 @@ class Contents:
         }
         found["suites"] = _hashed(_suite_files(project, suites), project.root)
         found["criteria"] = _hashed([project.criteria], project.root)
+        found["signoffs"] = _hashed(_files_below(project.signoffs_file), project.root)  # a project may have none
         found["cases"] = _hashed(_files_below(project.cases), project.cases)
         found["workflows"] = _hashed(_files_below(project.workflows), project.workflows)
         folders = {project.recordings_of(release) for release in releases.values() if release is not None}

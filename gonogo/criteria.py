@@ -27,9 +27,14 @@ _Word = TypeVar("_Word", bound=enum.StrEnum)
 
 
 class Statistic(enum.StrEnum):
-    """How the samples of a measure become one figure with a bound."""
+    """How the samples of a measure become one figure with a bound.
+
+    ``PROPORTION`` and ``SHARE`` are both the share of ones among zeros and ones. A proportion is of distinct cases, which a
+    suite may replay; a share is of events that happened by themselves, such as the runs of users.
+    """
 
     PROPORTION = "proportion"
+    SHARE = "share"
     QUANTILE = "quantile"
     MEDIAN = "median"
     MAXIMUM = "maximum"
@@ -62,11 +67,11 @@ class Measure:
             StatisticsError: the sample is empty, holds NaN, or is no sample of this statistic.
         """
         match self.statistic:
-            case Statistic.PROPORTION:
+            case Statistic.PROPORTION | Statistic.SHARE:
                 odd = [value for value in values if value not in (0.0, 1.0)]
                 if odd:
                     raise StatisticsError(
-                        f"a proportion is taken of 0 and 1, the sample holds {odd[0]!r}; correct the suite"
+                        f"a {self.statistic.value} is taken of 0 and 1, the sample holds {odd[0]!r}; correct the suite"
                     )
                 return proportion(int(sum(values)), len(values), confidence=self.confidence)
             case Statistic.QUANTILE if self.quantile is not None:
@@ -123,6 +128,19 @@ class Criterion:
                 f"criteria.toml: criterion {self.id!r}: parameters.{name} = {value!r} is not a whole number"
             )
         return int(value)
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """A list of texts among the parameters.
+
+        Raises:
+            DefinitionError: it is missing, or no list of texts.
+        """
+        value = self.parameters.get(name)
+        if not isinstance(value, list) or not all(isinstance(one, str) and one.strip() for one in value):
+            raise DefinitionError(
+                f"criteria.toml: criterion {self.id!r}: parameters.{name} = {value!r} is no list of texts; write one, its suite asks for it"
+            )
+        return tuple(str(one) for one in value)
 
     def in_phase(self, phase: Phase) -> Criterion:
         """The criterion with what ``[criterion.parameters.<phase>]`` says in the place of the usual parameters."""

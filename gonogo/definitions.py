@@ -48,6 +48,8 @@ class Definitions:
         offered = set(abilities)
         if self.project.baseline is not None:
             offered.add(Ability.RELEASES)
+            if self.project.stage:
+                offered.add(Ability.STAGE)
         return Facts(
             phase=phase,
             steps=tuple(step.id for step in self.workflow.steps),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -88,9 +89,10 @@ class Document:
     data: Any
     shown: str
     yaml: bytes = field(default=b"", repr=False)
+    toml: str = field(default="", repr=False)
 
     def fail(self, where: Sequence[Key], problem: str) -> NoReturn:
-        """Raise a DefinitionError that names file, line (YAML) and key.
+        """Raise a DefinitionError that names file, line (of YAML, and of the tables of a TOML list) and key.
 
         Raises:
             DefinitionError: always.
@@ -117,6 +119,9 @@ class Document:
         return key
 
     def _line(self, where: Sequence[Key]) -> int | None:
+        if self.toml and len(where) > 1 and isinstance(where[0], str) and isinstance(where[1], int):
+            lines = table_lines(self.toml, where[0])
+            return lines[where[1]] if where[1] < len(lines) else None
         if not self.yaml:
             return None
         node = yaml.compose(self.yaml, Loader=yaml.SafeLoader)
@@ -133,6 +138,21 @@ class Document:
             else:
                 break
         return line
+
+
+def table_lines(toml: str, name: str) -> list[int]:
+    """The lines, counted from 1, on which the tables of the list ``[[name]]`` begin; none for tables written in a line."""
+    found: list[int] = []
+    lines = [f"{line}\n" for line in toml.split("\n")]
+    for number, line in enumerate(lines, start=1):
+        if re.match(rf"\s*\[\[\s*{re.escape(name)}\s*\]\]", line):
+            try:  # what stands inside a text of several lines is no table
+                tables = tomllib.loads("".join(lines[:number])).get(name, [])
+            except tomllib.TOMLDecodeError:
+                continue
+            if isinstance(tables, list) and len(tables) == len(found) + 1:
+                found.append(number)
+    return found
 
 
 def _read(path: Path, shown: str) -> bytes:
@@ -203,9 +223,19 @@ def read_toml(path: Path, *, root: Path | None = None) -> Document:
     Raises:
         DefinitionError: unreadable, not UTF-8 or not TOML.
     """
+    return parse_toml(_read(path, show(path, root)), path, root=root)
+
+
+def parse_toml(content: bytes, path: Path, *, root: Path | None = None) -> Document:
+    """What ``read_toml`` would make of a file that holds these bytes.
+
+    Raises:
+        DefinitionError: see ``read_toml``.
+    """
     shown = show(path, root)
+    text = _decoded(content, shown)
     try:
-        return Document(path, tomllib.loads(_decoded(_read(path, shown), shown)), shown)
+        return Document(path, tomllib.loads(text), shown, toml=text)
     except tomllib.TOMLDecodeError as error:
         raise DefinitionError(f"{shown}: not usable TOML: {error}; correct this place") from error
 

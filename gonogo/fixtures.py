@@ -5,7 +5,9 @@ What is the same for every item lives as long as the session: Allure writes a fi
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
 
@@ -18,6 +20,7 @@ from gonogo.gathering import ClaimEvidence
 from gonogo.grammar import Grammar
 from gonogo.latency import Stopwatch, lanes_of
 from gonogo.model import Case, Step
+from gonogo.rehearsal import Rehearsal
 from gonogo.stub import FaultPlan
 from gonogo.targets.client import ReleaseWorker
 from gonogo.workbench import Llm, Target, Workbench
@@ -73,6 +76,15 @@ def baseline(pytestconfig: pytest.Config) -> Target:
 def llm(pytestconfig: pytest.Config, candidate: Target) -> Llm:
     """The recorded-response LLM of the candidate."""
     return pytestconfig.stash[WORKBENCH].llm(candidate)
+
+
+@pytest.fixture(scope="session")
+def rehearsal(
+    definitions: Definitions, baseline: Target, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Rehearsal]:
+    """A stage on which releases are swapped and rolled back; taken down when the last test has ended."""
+    with closing(Rehearsal(definitions, baseline, tmp_path_factory.mktemp("rehearsal"), os.environ)) as found:
+        yield found
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from gonogo.assessment import Assessment
 from gonogo.errors import EvidenceGap, GonogoError, MissingReply, ProductFailure
 from gonogo.model import Case, Claim, Ended, Evidence, Finding, Gap, Judged, Outcome, Sampled
 
@@ -61,6 +62,12 @@ class ClaimEvidence:
         gap = Gap(self.claim, case.path if case else None, reason, detail)
         self.write([gap])
         self._gaps.append(gap)
+
+    def assess(self, standing: Assessment) -> None:
+        """Keep what one look found, and what it could not judge."""
+        self.add(None, standing.findings)
+        for reason in standing.gaps:
+            self.gap(None, reason)
 
     @contextmanager
     def about(self, case: Case) -> Iterator[None]:

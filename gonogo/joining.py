@@ -26,6 +26,7 @@ _FILES = {
     "baseline": "files of the previous release",
     "suites": "files of the suites",
     "criteria": "files of the criteria",
+    "signoffs": "sign-offs",
     "cases": "files of the cases",
     "workflows": "files of the workflows",
     "recordings": "files of the recordings",

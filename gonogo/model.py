@@ -53,7 +53,8 @@ class Ability(enum.StrEnum):
     """What a target can do, and what a criterion needs.
 
     ``WORKER`` is timing and tracing in a process of its own; ``TIMING`` is there with it, or where a live service has a
-    histogram of its constructions. ``STUB``: the model is a stub, whose journal tells what was sent.
+    histogram of its constructions. ``STUB``: the model is a stub, whose journal tells what was sent. ``STAGE``: releases
+    can be swapped on a deployment of one's own.
     """
 
     PROMPT = "prompt"
@@ -64,6 +65,7 @@ class Ability(enum.StrEnum):
     TIMING = "timing"
     STUB = "stub"
     LIVE = "live"
+    STAGE = "stage"
     DEFINITIONS = "definitions"
     APPLICATION = "application"
 

@@ -15,19 +15,21 @@ from pathlib import Path
 from gonogo.errors import DefinitionError
 from gonogo.model import Json
 
-__all__ = ["Project", "Release", "Service", "find_project", "read_facts"]
+__all__ = ["Project", "Release", "Service", "find_project", "is_project", "read_facts"]
 
 
 @dataclass(frozen=True)
 class Service:
     """A running deployment: its address, and whether only its previews may be used, which write nothing.
 
-    ``version`` is what it told of itself when the run began, or none while nobody has asked.
+    ``version`` is what it told of itself when the run began, or none while nobody has asked. ``describe_only``: it is asked
+    for what it tells of itself, and for no prompts.
     """
 
     url: str
     read_only: bool = False
     version: str | None = None
+    describe_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,11 @@ def read_facts(path: Path) -> dict[str, Json]:
 
 @dataclass(frozen=True)
 class Project:
-    """A candidate, the release before it, and the files that say what is replayed and what is asked."""
+    """A candidate, the release before it, and the files that say what is replayed and what is asked.
+
+    ``stage``: the function that opens a deployment of one's own on which releases are swapped (``gonogo.targets.stage``), as
+    ``file.py:function`` or ``package.module:function``; empty where nothing can be rehearsed.
+    """
 
     root: Path
     candidate: Release
@@ -141,6 +147,13 @@ class Project:
     cases: Path
     recordings: Path
     reports: Path
+    stage: str = ""
+    signoffs: Path | None = None
+
+    @property
+    def signoffs_file(self) -> Path:
+        """Where sign-offs and complaints stand: ``signoffs``, or signoffs.toml beside the criteria."""
+        return self.signoffs or self.criteria.with_name("signoffs.toml")
 
     def recordings_of(self, release: Release) -> Path:
         """The folder of a release's recordings."""
@@ -158,7 +171,7 @@ class Project:
             stub=stub or "none",
             service=service,
         )
-        return replace(self, candidate=live)
+        return replace(self, candidate=live, stage="")  # what is live is not for rehearsing
 
     def with_baseline(self, tree: Path) -> Project:
         """The same project with the previous release taken from a folder that holds its packages.
@@ -175,6 +188,12 @@ class Project:
         if all((tree / package / "__init__.py").is_file() for package in wanted.packages):
             return replace(self, baseline=replace(wanted, tree=tree, overlay=None, facts=None))
         return replace(self, baseline=replace(wanted, overlay=tree, facts=None))
+
+
+def is_project(folder: Path) -> bool:
+    """Whether the conftest.py of a folder describes a project, as far as can be seen without running it."""
+    path = folder / "conftest.py"
+    return path.is_file() and "pytest_gonogo_project" in path.read_text(encoding="utf-8", errors="replace")
 
 
 def find_project(folder: Path) -> Project:

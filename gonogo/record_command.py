@@ -13,7 +13,7 @@ import click
 
 from gonogo.definitions import load_definitions
 from gonogo.model import Request, Workflow
-from gonogo.project import find_project
+from gonogo.project import find_project, is_project
 from gonogo.recordings import load_recordings
 from gonogo.redaction import SHORTEST_VALUE, Redaction
 from gonogo.upkeep import check_layout, sent_requests
@@ -148,7 +148,7 @@ def _complain(line: str) -> None:
 
 def _cases(role: str | None, folder: Path) -> _Cases:
     """The requests that cases lead to; of no release, none."""
-    if role == "none" or (role is None and not _is_project(Path.cwd())):
+    if role == "none" or (role is None and not is_project(Path.cwd())):
         _complain("no project's cases are looked at; recordings go to unassigned.yaml")
         return _Cases()
     kept = load_recordings(folder)
@@ -156,11 +156,6 @@ def _cases(role: str | None, folder: Path) -> _Cases:
         target = bench.baseline if role == "baseline" else bench.candidate
         workflow = bench.definitions.workflow
         return _Cases(workflow, sent_requests(target, workflow, kept))
-
-
-def _is_project(folder: Path) -> bool:
-    path = folder / "conftest.py"
-    return path.is_file() and "pytest_gonogo_project" in path.read_text(encoding="utf-8", errors="replace")
 
 
 def _say_failed(found: _Cases) -> None:

@@ -27,10 +27,10 @@ class Alarm(enum.IntEnum):
 class Signal(enum.StrEnum):
     """What a trigger looks at.
 
-    ``FAILED_RUNS``: share of the runs that failed, or ended in an error that nobody foresaw. ``FALLBACKS``: share of the
+    ``FAILED_RUNS``: share of the runs that failed, whatever the cause. ``FALLBACKS``: share of the
     constructions that fell back to the simple prompt. ``FAILING_STEPS``: of the worst step, share of its runs that failed.
     ``CONSTRUCTION``: of the worst step, a quantile of the time of construction, in seconds. ``AWAY``: seconds without a good
-    answer of health or metrics. ``MEMORY``: resident memory, in multiples of its median when the watch began.
+    answer of every health path. ``MEMORY``: resident memory, in multiples of its median when the watch began.
     ``COMPLAINTS``: open complaints of users (``gonogo signoff complaint``); only significant ones roll back.
     """
 

@@ -276,7 +276,7 @@ def _judge_measure(measure: Measure, samples: Sequence[Sampled]) -> tuple[Status
 
 
 def _what_would_settle(measure: Measure, values: Sequence[float], bound: statistics.Bound) -> str:
-    if measure.statistic is Statistic.PROPORTION:
+    if measure.statistic in (Statistic.PROPORTION, Statistic.SHARE):
         failures = int(sum(values))
         try:
             needed = statistics.samples_for_proportion(
@@ -284,7 +284,8 @@ def _what_would_settle(measure: Measure, values: Sequence[float], bound: statist
             )
         except StatisticsError as error:
             return str(error)
-        return f"{needed} distinct cases with {failures} failures would settle it"
+        what = "distinct cases" if measure.statistic is Statistic.PROPORTION else "events"
+        return f"{needed} {what} with {failures} failures would settle it"
     if measure.statistic is Statistic.QUANTILE and measure.quantile is not None:
         needed = statistics.samples_for_quantile(measure.quantile, confidence=measure.confidence)
         if len(values) < needed:

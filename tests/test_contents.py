@@ -56,6 +56,7 @@ def test_every_file_counts_where_it_belongs(project: Project) -> None:
     assert files["candidate"] == {"app/__init__.py", "app/prompts/build.py", "app/prompts/style.txt", "letters.py"}
     assert files["suites"] == {"acceptance/test_structure.py", "adapter.py", "conftest.py"}
     assert files["criteria"] == {"criteria.toml"}
+    assert files["signoffs"] == set(), "a project may have none"
     assert files["cases"] == {"facts.yaml", "title.yaml"}
     assert "planning/facts.yaml" in files["workflows"]
     assert files["recordings"] == {"2.0/facts.yaml"}
@@ -85,6 +86,7 @@ def test_an_overlay_counts_as_it_is_laid_over_the_packages(project: Project) -> 
         ("acceptance/test_structure.py", {"suites": {"acceptance/test_structure.py"}}),
         ("adapter.py", {"suites": {"adapter.py"}}),
         ("conftest.py", {"suites": {"conftest.py"}}),
+        ("signoffs.toml", {"signoffs": {"signoffs.toml"}}),
         ("cases/facts.yaml", {"cases": {"facts.yaml"}}),
         ("workflows/formats/text-out.yaml", {"workflows": {"formats/text-out.yaml"}}),
         ("recordings/2.0/facts.yaml", {"recordings": {"2.0/facts.yaml"}}),
@@ -123,9 +125,16 @@ def test_two_checkouts_of_the_same_files_are_alike(project: Project, tmp_path_fa
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes(path.read_bytes())
     candidate = replace(project.candidate, adapter=f"{other / 'adapter.py'}:open_release", tree=other)
-    places = {name: other / name for name in ("workflows", "cases", "recordings")}
-    places["criteria"] = other / "criteria.toml"
-    moved = replace(project, root=other, candidate=candidate, baseline=None, **places)
+    moved = replace(
+        project,
+        root=other,
+        candidate=candidate,
+        baseline=None,
+        workflows=other / "workflows",
+        cases=other / "cases",
+        recordings=other / "recordings",
+        criteria=other / "criteria.toml",
+    )
     expected = {name: value for name, value in contents(project).hashes.items() if name != "baseline"}
     assert contents(moved).hashes == expected
 

@@ -189,7 +189,7 @@ def test_what_is_wrong_is_refused_with_value_place_and_remedy(
 ) -> None:
     assert find in WHOLE
     said = refused(tmp_path, WHOLE.replace(find, replace, 1))
-    assert said.startswith("criteria.toml: ")
+    assert re.match(r"criteria\.toml(:\d+)?: ", said)
     for part in parts:
         assert part in said
 
@@ -271,3 +271,14 @@ def test_a_sample_is_open_until_more_of_it_could_not_tell(tmp_path: Path, values
 def test_a_sample_below_the_minimum_is_open(tmp_path: Path) -> None:
     text = WHOLE.replace('unit = "s"', 'unit = "s"\nminimum = 400')
     assert load(tmp_path, text).criteria[0].measures[0].is_open([0.0005] * 399)
+
+
+def test_texts_among_the_parameters_are_a_list_of_them(tmp_path: Path) -> None:
+    def texts(value: str) -> tuple[str, ...]:
+        text = f"version = 1\n{PROMPT}{ENTRY}[criterion.parameters]\nkinds = {value}\n"
+        return load(tmp_path, text).criteria[0].texts("kinds")
+
+    assert texts('["training"]') == ("training",)
+    for value in ('"training"', "[1]", '[" "]', "{}"):
+        with pytest.raises(DefinitionError, match=r"parameters\.kinds = .* is no list of texts"):
+            texts(value)

@@ -12,6 +12,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import fields
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from gonogo.documentation import Block, blocks, read_documents
 from gonogo.errors import DefinitionError
 from gonogo.project import Project, find_project
 from gonogo.recordings import RecordingSet, load_recordings, read_patterns
+from gonogo.signoffs import flaws, parse_signoffs
 from gonogo.stub import LlmFault, Stub
 from gonogo.stub.control import Control, State
 from gonogo.stub.keeping import BoundedJournal
@@ -73,6 +75,14 @@ WITH_RECORDINGS = {
     "gonogo recordings update --release candidate --yes": 0,
     "gonogo recordings update": 0,
 }
+# Run in a copy of this project without its application, in this order; the dates are put off.
+SIGNING = {
+    "gonogo signoff list": 10,
+    'gonogo signoff code-review --by "Jo Doe" --link https://example.com/reviews/17 --until 2027-05-31': 0,
+    'gonogo signoff complaint --severity significant --by "Ada Roe" --text "Titles are in Latin."': 0,
+}
+# Run in this project.
+PREFLIGHT = {"gonogo preflight": 0, "gonogo preflight --json --disk 500MB": 0}
 # Started in this project, until the first line is there.
 SERVING = {
     "gonogo stub serve --port 0": 115,
@@ -82,7 +92,7 @@ SERVING = {
 RECORDING = "gonogo record --provider ollama --upstream http://127.0.0.1:11434 --out fixtures/recordings/2.0.0"
 APPLICATION = {
     "BLOG_DATABASE_URL=sqlite:///blog.sqlite3 flask --app app.wsgi init-db",
-    "BLOG_DATABASE_URL=sqlite:///blog.sqlite3 gunicorn app.wsgi:application",
+    "BLOG_DATABASE_URL=sqlite:///blog.sqlite3 gunicorn -c python:app.server app.wsgi:application",
 }
 
 
@@ -159,6 +169,8 @@ class TestCommands:
             *IN_THE_EXAMPLE,
             *WITH_ONE_SUITE,
             *WITH_RECORDINGS,
+            *SIGNING,
+            *PREFLIGHT,
             *SERVING,
             *APPLICATION,
             "cd docs/examples/letter",
@@ -257,6 +269,40 @@ class TestCommands:
         )
         assert last == "gonogo record: recorded 0, already there 0, cut short 0, failed 0, not recorded 0"
 
+    def test_signing_and_complaining_go_as_documented(self, tmp_path: Path) -> None:
+        for name in ("conftest.py", "acceptance/criteria.toml", "acceptance/signoffs.toml"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            shutil.copy(ROOT / name, tmp_path / name)
+        run_all({command.replace("2027-05-31", "9999-12-31"): status for command, status in SIGNING.items()}, tmp_path)
+        listed = run("gonogo signoff list", tmp_path)
+        assert listed.returncode == 1, listed.stdout
+        assert listed.stdout.startswith("failed  significant complaint")
+        assert "ok      code-review: Jo Doe signed 2.0.0" in listed.stdout
+
+    def test_the_release_is_looked_at_as_documented(self) -> None:
+        printed = run_all(PREFLIGHT, ROOT)
+        shown = next(block.text for name, block in all_blocks("text") if name == "docs/preflight.md")
+        assert set(json.loads(printed["gonogo preflight --json --disk 500MB"])) == {
+            *("verdict", "release", "target", "findings", "open")
+        }
+        patterns = [re.sub(r"(\\\.|\d)+", "[0-9.]+", re.escape(line)) for line in shown.splitlines() if line != "..."]
+        for pattern in patterns:
+            assert any(re.fullmatch(pattern, line) for line in printed["gonogo preflight"].splitlines()), pattern
+
+    def test_what_deployers_call_exists(self, pytestconfig: pytest.Config) -> None:
+        calls = [yaml.safe_load(block.text) for name, block in all_blocks("yaml") if name == "docs/preflight.md"]
+        [task], pod = calls
+        unit = next(block.text for name, block in all_blocks("text") if "ExecStartPre" in block.text)
+        commands = [
+            task["ansible.builtin.command"],
+            shlex.join(pod["spec"]["initContainers"][0]["command"]),
+            unit.partition("ExecStartPre=")[2].splitlines()[0].removeprefix("/srv/blog/"),
+        ]
+        for command in commands:
+            assert "gonogo preflight" in command
+            findings = commands_of("docs/preflight.md", Block("console", f"$ {command}\n", 1), pytestconfig)
+            assert [finding.reason for finding in findings if not finding.ok] == []
+
     @pytest.mark.parametrize("name", sorted(DOCUMENTS))
     def test_commands_inside_sentences_and_tables_exist(self, name: str, pytestconfig: pytest.Config) -> None:
         for number, line in enumerate(DOCUMENTS[name].splitlines(), start=1):
@@ -320,9 +366,9 @@ class TestTheApplication:
         }
         sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "app").rglob("*.py"))
         events = set(re.findall(r"\.log\.(?:debug|info|warning|error)\(\s*\"([a-z.]+)\"", sources))
-        metrics = set(re.findall(r"^# TYPE (blog_\w+) (?:counter|histogram)$", empty_metrics(), re.MULTILINE))
+        metrics = set(re.findall(r"^# TYPE (blog_\w+) (?:counter|gauge|histogram)$", empty_metrics(), re.MULTILINE))
         assert len(events) >= 5
-        assert len(metrics) >= 5
+        assert len(metrics) >= 7
         for name in {*settings, *codes, *events, *metrics}:
             assert f"`{name}`" in api, f"docs/api.md is silent on {name}"
 
@@ -359,6 +405,11 @@ class TestBlocks:
             assert load_criteria(tmp_path / "criteria.toml").criteria
         elif "target" in data:
             assert is_part_of(data, example_criteria(HELPDESK)), "a part of the help desk's file"
+        elif "signoff" in data:
+            kept = parse_signoffs(found[1].text.encode(), tmp_path / "signoffs.toml")
+            assert not flaws(kept.signoffs[0], date(2026, 11, 25))
+            for key in {key for table in data.values() for one in table for key in one}:
+                assert f"`{key}`" in DOCUMENTS["docs/sign-offs.md"], key
         elif "patterns" in data:
             (tmp_path / "redaction.toml").write_text(found[1].text, encoding="utf-8")
             assert len(read_patterns(tmp_path)) == 2
@@ -368,6 +419,8 @@ class TestBlocks:
     def test_yaml_blocks_are_what_their_first_line_says(self, tmp_path: Path) -> None:
         shutil.copytree(LETTER / "workflows" / "formats", tmp_path / "workflows" / "formats")
         for document, block in all_blocks("yaml"):
+            if document == "docs/preflight.md":
+                continue  # of deployers, see test_what_deployers_call_exists
             path = re.match(r"# (\S+\.yaml)\n", block.text)
             assert path, f"{document}:{block.line}: the first line should say which file this is: # path/to/file.yaml"
             (tmp_path / path[1]).parent.mkdir(parents=True, exist_ok=True)

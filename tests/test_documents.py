@@ -253,3 +253,15 @@ def test_a_file_of_many_brackets_is_an_error_and_not_a_crash(tmp_path: Path) -> 
 def test_the_strict_loader_is_a_loader_of_its_own(tmp_path: Path) -> None:
     read_yaml(write(tmp_path, "a: 1"))
     assert yaml.safe_load("{a: 1, a: 2}") == {"a": 2}, "PyYAML's own loaders must stay as they are"
+
+
+def test_an_error_in_a_table_of_a_list_names_the_line_on_which_the_table_begins(tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text('a = """\n[[one]]\n"""\n\n[[one]]\nb = 1\n  [[ one ]]  # second\nb = 2\n')
+    with pytest.raises(DefinitionError, match=r"x\.toml:7: one\[1\]\.b: wrong"):
+        Section.of(read_toml(tmp_path / "x.toml")).sections("one")[1].fail("b", "wrong")
+
+
+def test_tables_that_are_written_in_a_line_have_none(tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text("one = [{b = 1}]\n")
+    with pytest.raises(DefinitionError, match=r"x\.toml: one\[0\]\.b: wrong"):
+        Section.of(read_toml(tmp_path / "x.toml")).sections("one")[0].fail("b", "wrong")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from gonogo.environment import (
     answers_well,
     declared_requirements,
+    disk_is_free,
     files_are_sound,
     python_is_supported,
     requirements_are_met,
@@ -120,6 +122,53 @@ def test_a_file_of_another_owner_is_named(release: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(Path, "stat", somebody_elses)  # only root could give a file away
     assert failing(release) == ["belongs to somebody else than the folder: app/__init__.py"]
+
+
+def test_a_file_that_this_user_cannot_read_is_named(release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hidden = release / "workflow" / "runs.py"
+    monkeypatch.setattr(os, "access", lambda path, mode: path != hidden)  # root could read all of them
+    assert failing(release) == [
+        "cannot be read by the user that looks here; correct its owner, group or mode: app/workflow/runs.py"
+    ]
+
+
+def test_a_link_that_leads_nowhere_and_a_release_that_is_not_there_are_named(release: Path) -> None:
+    said = "cannot be looked at, is not there, or is a link that leads nowhere"
+    (release / "late.py").symlink_to(release / "gone.py")
+    assert failing(release) == [f"{said}: app/late.py"]
+    assert failing(release.parent / "other") == [f"{said}: other"]
+
+
+def test_free_disk_is_told_and_held_against_what_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage, looked = shutil.disk_usage(tmp_path)._replace(free=3 * 2**20), list[Path]()
+
+    def looked_at(path: Path) -> object:
+        looked.append(path)
+        return usage
+
+    monkeypatch.setattr(shutil, "disk_usage", looked_at)
+    places = {"the reports": tmp_path / "not" / "yet"}
+    found = {least: next(disk_is_free(places, least)) for least in (None, 3 * 2**20, 4 * 2**20)}
+    assert [finding.ok for finding in found.values()] == [True, True, False]
+    assert found[None].reason == "3 MiB are free at the reports; nobody asks for any"
+    assert found[4 * 2**20].reason == "3 MiB are free at the reports; asked for are 4 MiB"
+    assert set(looked) == {tmp_path}, "what is not there yet will lie on the disk of its folder"
+
+
+def test_a_disk_that_cannot_be_looked_at_is_no_free_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(path: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(shutil, "disk_usage", broken)
+    [finding] = disk_is_free({"the release": tmp_path}, None)
+    assert not finding.ok
+    assert "the disk of the release cannot be looked at: [Errno 5] Input/output error" in finding.reason
+
+
+def test_without_an_extra_the_requirements_are_the_projects_own(tmp_path: Path) -> None:
+    own = PYPROJECT.replace("[project.opt", 'dependencies = ["jinja2"]\n[project.opt')
+    (tmp_path / "pyproject.toml").write_text(own)
+    assert declared_requirements(tmp_path / "pyproject.toml", None) == (">=3.11", ("jinja2",))
 
 
 def test_what_python_compiled_is_not_looked_at(release: Path) -> None:

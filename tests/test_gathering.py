@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from builders import CLAIM
 
+from gonogo.assessment import Assessment
 from gonogo.errors import EvidenceGap, MissingReply, OutboundConnection, ProductError, ProductFailure, WorkerDied
 from gonogo.gathering import Attachment, ClaimEvidence
 from gonogo.model import Case, Evidence, Finding, Gap, Judged, Outcome, Sampled
@@ -27,6 +28,13 @@ def test_findings_are_written_at_once_with_claim_and_case(evidence: ClaimEvidenc
     evidence.add(ROADS, GOOD)
     evidence.add(None, [GOOD, BAD])
     assert written == [Judged(CLAIM, "facts/roads", GOOD), Judged(CLAIM, None, GOOD), Judged(CLAIM, None, BAD)]
+
+
+def test_what_one_look_found_and_could_not_judge_is_kept(evidence: ClaimEvidence, written: list[Evidence]) -> None:
+    evidence.assess(Assessment((GOOD,), ("nobody has signed",)))
+    assert written == [Judged(CLAIM, None, GOOD), Gap(CLAIM, None, "nobody has signed")]
+    with pytest.raises(EvidenceGap, match="nobody has signed"):
+        evidence.conclude()
 
 
 def test_samples_and_gaps_are_written_at_once(evidence: ClaimEvidence, written: list[Evidence]) -> None:

@@ -19,7 +19,15 @@ MEMORY = {"id": "memory", "title": "Memory", "signal": "memory", "alert": "> 1.5
 
 CRITERIA = """version = 1
 prompt = { sections = ["CONTEXT", "TASK"], inputs = "TASK" }
-criterion = [{ id = "a", title = "t", group = "g", per = ["run"], pre = "required", post-stub = "required", post-real = "required", nightly = "required" }]
+[[criterion]]
+id = "a"
+title = "t"
+group = "g"
+per = ["run"]
+pre = "required"
+post-stub = "required"
+post-real = "required"
+nightly = "required"
 """
 
 

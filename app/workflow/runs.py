@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from app import repository
 from app.errors import LLMError
+from app.failures import Failure, fingerprint
 from app.models import utc_now
 from app.services import Services
 from app.workflow.definitions import Step
@@ -19,20 +20,37 @@ from app.workflow.llm_client import Question, Reply
 from app.workflow.replies import Output
 from app.workflow.scripts.prompt_constructor import ConstructedPrompt
 
-__all__ = ["BuiltPrompt", "Outcome", "Task", "ask", "attempt", "build", "load_task", "store", "task_of_inputs"]
+__all__ = [
+    "FALLBACK",
+    "BuiltPrompt",
+    "Outcome",
+    "Task",
+    "ask",
+    "attempt",
+    "build",
+    "count_unforeseen",
+    "load_task",
+    "store",
+    "task_of_inputs",
+]
+
+FALLBACK: Final = "prompt-fallback"  # the kind of error that a fallback is in the log; its metric counts by reason
+UNKNOWN_STEP: Final = ""  # a run that failed before its step was found: what was asked for may be anything
 
 
 @dataclass(frozen=True, slots=True)
 class BuiltPrompt:
     """The prompt to send. `constructed` is None for a simple prompt; `fallback_reason` says why it had to be one.
 
-    `problems` are for the log: what the constructor found wrong with the step and the inputs.
+    `problems` and `failure` are for the log: what the constructor found wrong with the step and the inputs, and where it
+    failed.
     """
 
     text: str
     constructed: ConstructedPrompt | None = None
     fallback_reason: str | None = None
     problems: tuple[str, ...] = ()
+    failure: Failure | None = None
 
 
 PromptBuilder = Callable[[Step, Mapping[str, str]], BuiltPrompt]
@@ -75,6 +93,7 @@ def load_task(services: Services, post_id: int, step_id: str, release: str) -> T
     """Load step and inputs in one transaction, which is over before anything else happens. Raises NotFound."""
     with services.database.reading() as session:
         step = repository.find_step(session, step_id)
+        services.know(step=step.id, post=post_id, **_templates(step))
         inputs = repository.post_values(session, post_id, {item.field for item in step.inputs})
     return Task(post_id, step, inputs, services.llm.model_for(step.model), release)
 
@@ -83,6 +102,7 @@ def task_of_inputs(services: Services, step_id: str, fields: Mapping[str, str], 
     """The task of values that no post holds. Raises NotFound."""
     with services.database.reading() as session:
         step = repository.find_step(session, step_id)
+    services.know(step=step.id, **_templates(step))
     inputs = {item.field: fields[item.field] for item in step.inputs if item.field in fields}
     return Task(0, step, inputs, services.llm.model_for(step.model), release)
 
@@ -99,8 +119,7 @@ def build(services: Services, task: Task, builder: PromptBuilder) -> BuiltPrompt
         "release": task.release,
         "step": step.id,
         "post": task.post_id,
-        "input_format": step.input_format.id if step.input_format else None,
-        "output_format": step.output_format.id if step.output_format else None,
+        **_templates(step),
         "length": len(built.text),
         "seconds": round(seconds, 6),
     }
@@ -111,10 +130,14 @@ def build(services: Services, task: Task, builder: PromptBuilder) -> BuiltPrompt
     if built.fallback_reason is not None:
         metrics.fallbacks.labels(built.fallback_reason).inc()
         event["problems"] = list(built.problems)
+        if built.failure is not None:
+            event["failure"] = built.failure
+        else:
+            event |= {"kind": FALLBACK, "fingerprint": fingerprint(FALLBACK, built.fallback_reason)}
         services.log.warning("prompt.fallback", reason=built.fallback_reason, **event)
     else:
         services.log.info("prompt.constructed", **event)
-    services.log.debug("prompt.text", step=step.id, text=built.text)
+    services.log.debug("prompt.text", step=step.id, **_templates(step), text=built.text)
     return built
 
 
@@ -130,8 +153,9 @@ def attempt(services: Services, task: Task, built: BuiltPrompt) -> Iterator[Atte
         with services.database.writing() as session:
             repository.require_post(session, task.post_id)  # it may have been deleted meanwhile
             error.run_id = repository.add_run(session, record)
-        services.metrics.errors.labels(error.code).inc()
-        _finished(services, error.run_id, record, task)
+        failure = Failure.of(error.code, error)
+        services.metrics.count_error(failure)
+        _finished(services, error.run_id, record, task, kind=failure.kind, fingerprint=failure.fingerprint)
         raise
 
 
@@ -159,6 +183,20 @@ def store(services: Services, current: Attempt, output: Output, output_field: st
     return Outcome(run_id, output.value, output_field, current.built.fallback_reason, current.reply.attempt)
 
 
+def count_unforeseen(services: Services, kind: str) -> None:
+    """Count a run that an error ended which nobody foresaw. No record of it is written: what failed may be the database."""
+    about = services.about or {}
+    services.metrics.runs.labels(str(about.get("step", UNKNOWN_STEP)), "failed").inc()
+    services.log.info("run.finished", run=None, status="failed", error=kind, **about)
+
+
+def _templates(step: Step) -> dict[str, str | None]:
+    return {
+        "input_format": step.input_format.id if step.input_format else None,
+        "output_format": step.output_format.id if step.output_format else None,
+    }
+
+
 def _record(current: Attempt, *, status: str, attempts: int, reply: str | None) -> dict[str, Any]:
     """The columns of a run's record."""
     return {
@@ -178,7 +216,7 @@ def _record(current: Attempt, *, status: str, attempts: int, reply: str | None) 
     }
 
 
-def _finished(services: Services, run_id: int, record: Mapping[str, Any], task: Task) -> None:
+def _finished(services: Services, run_id: int, record: Mapping[str, Any], task: Task, **failure: str) -> None:
     step = task.step
     services.metrics.runs.labels(step.id, record["status"]).inc()
     services.log.info(
@@ -188,11 +226,11 @@ def _finished(services: Services, run_id: int, record: Mapping[str, Any], task: 
         post=task.post_id,
         step=step.id,
         model=record["model"],
-        input_format=step.input_format.id if step.input_format else None,
-        output_format=step.output_format.id if step.output_format else None,
+        **_templates(step),
         status=record["status"],
         error=record["error_code"],
         fallback=record["fallback"],
         attempts=record["attempts"],
         seconds=round(record["seconds"], 6),
+        **failure,
     )

@@ -181,7 +181,7 @@ def _draw_measure(axis: Axes, measure: Measure, rows: Sequence[_Row]) -> None:
         worst = sorted(range(len(rows)), key=lambda number: _badness(rows[number], upper=upper), reverse=True)
         rows = [rows[number] for number in sorted(worst[:_MOST_ROWS])]
     limit = measure.go.value
-    shows_values = measure.statistic is not Statistic.PROPORTION
+    shows_values = measure.statistic not in (Statistic.PROPORTION, Statistic.SHARE)
     drawn = [row.values if shows_values else () for row in rows]
     numbers = [value for values in drawn for value in values] + [end for row in rows for end in row.ends]
     outside = _scale_x(axis, numbers, limit, kept=[end for row in rows for end in row.ends])

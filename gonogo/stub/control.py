@@ -24,7 +24,7 @@ from gonogo.stub.keeping import BoundedJournal
 from gonogo.stub.lease import Lease
 from gonogo.stub.scripts import script_from_json, script_to_json
 
-__all__ = ["Control", "State", "is_loopback"]
+__all__ = ["Control", "State", "is_loopback", "named_by"]
 
 _PAGE = 4 * 1024 * 1024  # bytes of exchanges in one answer, about: making it keeps other requests waiting
 _LONGEST = 3600.0  # seconds of a lease
@@ -116,7 +116,7 @@ class Control:
                 )
             return
         host = request.headers.get("host", "")
-        if not is_loopback(_named_by(host)):
+        if not is_loopback(named_by(host)):
             raise _Refused(
                 403, f"Host: {host!r:.80} is not this machine; ask 127.0.0.1, or start the stub with a token"
             )
@@ -252,7 +252,7 @@ class Control:
             )
 
 
-def _named_by(host: str) -> str:
+def named_by(host: str) -> str:
     """The name or address that a Host header holds; empty where it is malformed."""
     try:
         return urlsplit(f"//{host}").hostname or ""

@@ -56,8 +56,8 @@ class Server(uvicorn.Server):
         self.handle_exit(signal.SIGTERM, None)
 
 
-def listening(host: str, port: int) -> socket.socket:
-    """A socket that listens; 0 takes a free port.
+def listening(host: str, port: int, *, option: str = "--port") -> socket.socket:
+    """A socket that listens; 0 takes a free port. ``option`` is what another port is chosen with.
 
     Raises:
         TargetError: the address cannot be listened on.
@@ -68,7 +68,7 @@ def listening(host: str, port: int) -> socket.socket:
         return socket.create_server(address[:2], family=family, backlog=2048)
     except OSError as error:
         why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be listened on ({error.strerror or error})"
-        raise TargetError(f"{host}:{port} {why}; choose another with --port, 0 takes a free one") from error
+        raise TargetError(f"{host}:{port} {why}; choose another with {option}, 0 takes a free one") from error
 
 
 def shown_url(socket_: socket.socket) -> str:

@@ -56,7 +56,7 @@ class LiveApplication(HttpApplication):
             )
         self._socket = SocketTransport(service.url, contract, os.environ)
         super().__init__(self._carry, contract)
-        self._read_only = service.read_only
+        self._read_only = service.read_only or service.describe_only
         self._over: TargetError | None = None  # why nothing that is answered from now on is evidence
         self._answered = False
         self._let_in = False  # by a call that nobody may make without a token
@@ -74,7 +74,7 @@ class LiveApplication(HttpApplication):
             f"since {_now()}: "
         )
         self.keeps_records = not context.model_url
-        if self._read_only and "preview_inputs" not in contract.calls:
+        if service.read_only and "preview_inputs" not in contract.calls:
             raise TargetError(
                 "every preview of this service needs a post, and --gonogo-read-only makes none; "
                 "say in [target] how inputs are previewed that no post holds: preview_inputs"
@@ -152,7 +152,7 @@ class LiveApplication(HttpApplication):
             status = self.transport(method, path, body).status
             if 300 <= status < 500:
                 raise TargetError(
-                    f"{self._socket.url} answers {method} {path} with {status}; correct --gonogo-target, or version in [target]"
+                    f"{self._socket.url} answers {method} {path} with {status}; correct the address, or version in [target]"
                 )
         return self._told()
 

@@ -6,8 +6,6 @@ It reads one JSON message at a time from an inherited pipe and answers each with
 from __future__ import annotations
 
 import gc
-import importlib
-import importlib.util
 import json
 import os
 import sys
@@ -33,37 +31,10 @@ from gonogo.stub.in_process import ModelClock
 from gonogo.targets.adapter import Adapter, Built, TimesItself, WorkerContext, prompt_to_json
 from gonogo.targets.faults import ConstructorFault, broken_constructor
 from gonogo.targets.gate import Gate
+from gonogo.targets.loading import load_function
 from gonogo.targets.standin import ModelStub, stand_in
 from gonogo.targets.wire import case_from_json, script_from_json
 from gonogo.workflows import step_from_json
-
-
-def load_factory(reference: str) -> Callable[[WorkerContext], Adapter]:
-    """The function that ``file.py:function`` or ``package.module:function`` names.
-
-    Raises:
-        TargetError: it leads nowhere.
-    """
-    place, _, name = reference.rpartition(":")
-    try:
-        if place.endswith(".py"):
-            spec = importlib.util.spec_from_file_location("gonogo_adapter", place)
-            if spec is None or spec.loader is None:
-                raise ImportError(f"{place} cannot be imported")
-            module = importlib.util.module_from_spec(spec)
-            sys.modules[spec.name] = module
-            spec.loader.exec_module(module)
-        else:
-            module = importlib.import_module(place)
-        factory = getattr(module, name)
-    except (ImportError, AttributeError, ValueError, TypeError, OSError, SyntaxError) as error:
-        raise TargetError(
-            f"the adapter {reference!r} cannot be loaded ({type(error).__name__}: {error}); "
-            "write 'file.py:function' or 'package.module:function', and see that its imports are installed"
-        ) from error
-    if not callable(factory):
-        raise TargetError(f"the adapter {reference!r} is {factory!r}; it must be a function that takes a WorkerContext")
-    return factory  # type: ignore[no-any-return]  # checked as far as Python can: it is callable
 
 
 def _check_origin(packages: list[str], tree: Path) -> None:
@@ -274,7 +245,9 @@ def main() -> None:
             stub, model_clock = stand_in(opening, gate, own_clock, stack)
             if opening["service"] is None:  # of a live service, no code runs here
                 sys.addaudithook(gate)
-            adapter = load_factory(opening["adapter"])(_context(opening, stub))
+            adapter: Adapter = load_function(opening["adapter"], "the adapter", "a WorkerContext")(
+                _context(opening, stub)
+            )
             _check_origin(opening["packages"], tree)
         except GonogoError as error:
             told = {"broken": str(error), "kind": type(error).__name__}

@@ -1,4 +1,5 @@
-"""The catalogue of planted defects: code that is appended to a module of the application, and who must find it.
+"""The catalogue of planted defects: code that is appended to a module of the application (or text to a
+file that people write), and who must find it.
 
 A defect wraps or replaces what its module defines. Each is planted alone.
 """
@@ -12,6 +13,7 @@ PROCESSOR = "app/workflow/scripts/llm_processor.py"
 CLIENT, REPLIES = "app/workflow/llm_client.py", "app/workflow/replies.py"
 RUNS, LOADER, SEED = "app/workflow/runs.py", "app/workflow/loader.py", "app/seed.py"
 VIEWS, METRICS = "app/views.py", "app/metrics.py"
+SIGN_OFFS = "acceptance/signoffs.toml"
 
 # What is planted in the constructor changes the finished prompt; the processor looks at it afterwards.
 IN_CONSTRUCTOR = """
@@ -419,8 +421,8 @@ METRIC_RENAMED = """
 _faultless = Metrics.__init__
 
 
-def _renamed(self):
-    _faultless(self)
+def _renamed(self, *arguments):
+    _faultless(self, *arguments)
     self.registry.unregister(self.runs)
     self.runs = Counter("blog_step_runs", "Runs of a step.", ["step", "status"], registry=self.registry)
 
@@ -510,6 +512,30 @@ def load_workflow(folder):
 PREAMBLES_REFUSED = """
 def _after_preamble(text):
     raise ValueError("the reply holds no JSON")
+"""
+
+
+SIGNED = "".join(
+    f"""
+[[signoff]]
+kind = "{kind}"
+release = "2.0.0"
+by = "Jo"
+link = "https://example.com/{kind}"
+given = 2026-01-01
+until = 9999-12-31
+"""
+    for kind in ("code-review", "user-feedback", "training")
+)
+
+COMPLAINED = """
+[[complaint]]
+id = "20260201-1"
+release = "2.0.0"
+severity = "significant"
+by = "Ada"
+text = "Titles are in Latin."
+received = 2026-02-01T09:00:00+00:00
 """
 
 
@@ -634,5 +660,8 @@ DEFECTS = (
     ),
     Defect("a set-up that empties the database", SEED, EMPTIED, "environment", "keeps_posts is False", live=None),
     Defect("prompts mixed up when loaded", LOADER, MIXED_UP, "environment", "same_steps is False", live=None),
+    Defect(
+        "a significant complaint", SIGN_OFFS, SIGNED + COMPLAINED, "sign-offs", "by Ada is open: Titles are in Latin."
+    ),
     Defect("preambles refused", REPLIES, PREAMBLES_REFUSED, "error-handling", "a good reply was not stored"),
 )

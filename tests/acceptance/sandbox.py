@@ -134,6 +134,17 @@ class Copy:
         assert found == 1, f"criteria.toml: {criterion} has not one parameter {name}"
         path.write_text(text, encoding="utf-8")
 
+    def require(self, criterion: str) -> None:
+        """Let every phase require a criterion that is advisory, so that it decides."""
+        path = self.root / "acceptance" / "criteria.toml"
+        first, *entries = path.read_text(encoding="utf-8").split("[[criterion]]\n")
+        changed = [
+            entry.replace('= "advisory"', '= "required"') if f'id = "{criterion}"\n' in entry else entry
+            for entry in entries
+        ]
+        assert changed != entries, f"criteria.toml has no advisory criterion {criterion}"
+        path.write_text("[[criterion]]\n".join([first, *changed]), encoding="utf-8")
+
     def remove_criterion(self, criterion: str) -> None:
         """Take a criterion out of criteria.toml, and its suite with it."""
         path = self.root / "acceptance" / "criteria.toml"

@@ -68,7 +68,7 @@ def test_one_release_is_judged_alike_before_and_after_its_deploy(copy: Copy, liv
     suites = [f"acceptance/test_{one.replace('-', '_')}.py" for one in SHARED]
     before = run_pytest(copy.root, *suites, *QUIETLY, "-p", "no:allure_pytest")
     assert {one: before.verdicts[one] for one in SHARED} == {one: after.verdicts[one] for one in SHARED}
-    assert set(after.verdicts.values()) == {"GO"}
+    assert {one for one, verdict in after.verdicts.items() if verdict != "GO"} == {"sign-offs"}, "nobody has signed"
     assert posts(live) == []
     assert "source: stub" in after.document["notes"]
     assert after.document["run"]["releases"]["candidate"]["service"] == live.url

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from defects import CLIENT, DEFECTS, MODEL_ELSEWHERE, Defect
+from defects import CLIENT, COMPLAINED, DEFECTS, MODEL_ELSEWHERE, SIGN_OFFS, SIGNED, Defect
 from sandbox import Copy
 
+# Criteria that decide nothing as they stand; here they do.
+ADVISORY = ("sign-offs",)
 # One has a reference in its task prompt, one cases with forged headings, one cases with placeholders in user text.
 STEPS = ("initial-concept", "section-headings", "meta")
 
@@ -25,6 +27,8 @@ def copy(tmp_path: Path) -> Copy:
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.name)
 def test_a_planted_defect_ends_no_go_and_is_named_by_its_criterion(defect: Defect, copy: Copy) -> None:
     copy.append(defect.file, defect.code)
+    if defect.criterion in ADVISORY:
+        copy.require(defect.criterion)
     answer = copy.judge(defect.criterion)
     assert answer.status == 1, answer.output
     assert answer.verdicts.pop(defect.criterion) == "NO-GO"
@@ -80,3 +84,29 @@ def test_a_changed_task_prompt_moves_the_prompts_and_breaks_no_structure(copy: C
     assert "prompt moved" in answer.reasons("response-quality")
     assert "meta/" in answer.reasons("response-quality")
     assert "NO-GO" not in answer.verdicts.values()
+
+
+# What is planted, the words that tell of it, and what the criterion then is.
+SIGNATURES = {
+    "signed by everybody": (SIGNED, None, "GO"),
+    "nobody signed": ("", "code-review: nobody has signed 2.0.0", "INCONCLUSIVE"),
+    "expired": (SIGNED.replace("9999-12-31", "2026-01-31"), "expired on 2026-01-31", "INCONCLUSIVE"),
+    "signed ahead of its day": (SIGNED.replace("2026-01-01", "9999-01-01"), "is still to come", "INCONCLUSIVE"),
+    "for another release": (SIGNED.replace("2.0.0", "1.9.0"), "(signed is 1.9.0)", "INCONCLUSIVE"),
+    "without a link": (SIGNED.replace("https://example.com/", ""), "is no http or https URL", "INCONCLUSIVE"),
+    "without a name": (SIGNED.replace("Jo", " "), "by is blank", "INCONCLUSIVE"),
+    "malformed": (SIGNED.replace("until", "untli"), "the key 'until' is missing", "INCONCLUSIVE"),
+    "a minor complaint": (SIGNED + COMPLAINED.replace("significant", "minor"), None, "GO"),
+    "a complaint about another release": (SIGNED + COMPLAINED.replace("2.0.0", "1.9.0"), None, "GO"),
+}
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_a_signature_that_does_not_hold_is_not_green(name: str, copy: Copy) -> None:
+    planted, reason, verdict = SIGNATURES[name]
+    copy.append(SIGN_OFFS, planted)
+    copy.require("sign-offs")
+    answer = copy.judge("sign-offs")
+    assert answer.status == 10, answer.output
+    assert answer.verdicts["sign-offs"] == verdict
+    assert (reason or "") in answer.reasons("sign-offs")

@@ -94,4 +94,4 @@ def test_the_bundled_application_is_judged_alike_in_every_way(tmp_path: Path) ->
     assert {name: answer.status for name, answer in answers.items()} == dict.fromkeys(WAYS, 0)
     documents = [_without_figures(answer.document) for answer in answers.values()]
     assert all(document == documents[0] for document in documents)
-    assert len(documents[0]["criteria"]) == 15
+    assert len(documents[0]["criteria"]) == 16

@@ -134,6 +134,7 @@ def make_app(tmp_path: Path, workflows: Path, posts: Path, events: list[dict[str
             services: Services = app.extensions["blog"]
             stack.callback(services.database.close)
             stack.callback(services.llm.close)
+            stack.callback(services.metrics.close)
             init_db(services.database, services.settings)
             return app
 

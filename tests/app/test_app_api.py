@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from served_application import value_of
 
 
 @pytest.fixture
@@ -29,12 +30,6 @@ def new_post(client: Any, **fields: str) -> int:
     created = client.post("/api/posts", json={"title": "Roads", "fields": fields})
     assert created.status_code == 201
     return int(created.json["id"])
-
-
-def value_of(client: Any, sample: str) -> float:
-    """The value of a sample such as ``blog_runs_total{step="facts"}``; 0 where it is not there yet."""
-    lines = client.get("/metrics").get_data(as_text=True).splitlines()
-    return next((float(line.rpartition(" ")[2]) for line in lines if line.rpartition(" ")[0] == sample), 0.0)
 
 
 def test_steps_are_listed_in_their_order(client: Any) -> None:
@@ -349,7 +344,11 @@ def test_without_a_database_nothing_but_health_is_served(url: str, events: list[
         assert answer.status_code == 503
         assert answer.json["error"]["code"] == "database-unavailable"
     assert value_of(client, 'blog_errors_total{kind="database-unavailable"}') == 1
-    assert [event["event"] for event in events] == ["database.unavailable"] * 2
+    told = [event for event in events if event["event"] == "database.unavailable"]
+    assert [(event["kind"], event["route"]) for event in told] == [
+        ("database-unavailable", "/readyz"),
+        ("database-unavailable", "/api/steps"),
+    ]
 
 
 def test_a_database_without_tables_is_not_ready(make_app: Any, events: list[dict[str, Any]], tmp_path: Path) -> None:
@@ -375,7 +374,10 @@ def test_what_nobody_foresaw_is_an_error_without_a_trace(
     assert value_of(client, 'blog_errors_total{kind="internal-error"}') == 1
     (event,) = (event for event in events if event["event"] == "request.failed")
     assert event["request_id"] == "abc-1"
-    assert "secret internals" in event["exception"]
+    assert (event["kind"], event["error"], event["route"]) == ("internal-error", "ZeroDivisionError", "/api/steps")
+    assert event["exception"]["type"] == "ZeroDivisionError"
+    assert event["exception"]["frames"][-2].startswith("app/views.py:")
+    assert "secret internals" not in json.dumps(events)
 
 
 @pytest.mark.parametrize("given", ["", "a b", "x" * 65, "ü"])
@@ -415,10 +417,14 @@ def test_logs_are_json_lines_with_one_event_per_construction_and_run(make_app: A
     client = make_app(LLM_BASE_URL=wire.url, LOG_SINK=None, LOG_STREAM=stream, LOG_LEVEL="INFO").test_client()
     post = new_post(client, seed_idea="Very private roads")
     answer = client.post(f"/api/posts/{post}/steps/concept/run")
-    constructed, finished = (json.loads(line) for line in stream.getvalue().splitlines())
+    created, constructed, finished, request = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert created["event"] == "request.finished"
     assert constructed["event"] == "prompt.constructed"
     assert finished["event"] == "run.finished"
-    for event in (constructed, finished):
+    assert request["event"] == "request.finished"
+    assert (request["method"], request["status"]) == ("POST", 200)
+    assert request["route"] == "/api/posts/<int:post_id>/steps/<step_id>/run"
+    for event in (constructed, finished, request):
         assert event["release"] == "2.0.0"
         assert event["step"] == "concept"
         assert event["request_id"] == answer.headers["X-Request-ID"]
@@ -439,7 +445,8 @@ def test_logs_go_to_stderr_where_nothing_else_is_said(make_app: Any, capsys: pyt
     client = make_app(LOG_SINK=None, LOG_LEVEL="INFO").test_client()
     client.post("/api/posts/1/steps/concept/preview")
     captured = capsys.readouterr()
-    assert json.loads(captured.err)["event"] == "prompt.constructed"
+    events = [json.loads(line)["event"] for line in captured.err.splitlines()]
+    assert events == ["prompt.constructed", "request.finished"]
     assert captured.out == ""
 
 

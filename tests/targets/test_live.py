@@ -354,7 +354,7 @@ def test_a_later_look_is_held_against_what_the_run_began_with(url: str) -> None:
 
 
 def test_what_answers_there_and_does_not_know_the_question_is_no_service(url: str) -> None:
-    with pytest.raises(TargetError, match="answers GET /version with 404; correct --gonogo-target, or version in"):
+    with pytest.raises(TargetError, match="answers GET /version with 404; correct the address, or version in"):
         live(f"{url}/somewhere")
 
 

@@ -19,7 +19,7 @@ from gonogo.targets.adapter import Run, WorkerContext, prompt_from_json, prompt_
 from gonogo.targets.constructor import FunctionAdapter
 from gonogo.targets.faults import SECRET, ConstructorFault, broken_constructor
 from gonogo.targets.http import WsgiTransport
-from gonogo.targets.worker import load_factory
+from gonogo.targets.loading import load_function
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +46,7 @@ def test_an_adapter_that_cannot_be_loaded_is_said_with_the_remedy(
     (tmp_path / "bad.py").write_text("def function(:\n")
     reference = f"{tmp_path}/{reference}" if ".py" in reference else reference
     with pytest.raises(TargetError) as caught:
-        load_factory(reference)
+        load_function(reference, "the adapter", "a WorkerContext")
     said = str(caught.value)
     assert said.startswith(f"the adapter {reference!r} cannot be loaded (")
     assert said.endswith(
@@ -58,8 +58,11 @@ def test_an_adapter_that_cannot_be_loaded_is_said_with_the_remedy(
 
 def test_an_adapter_is_loaded_from_a_file_or_a_package(tmp_path: Path) -> None:
     write_release(tmp_path)
-    assert load_factory(f"{tmp_path}/adapter.py:function").__name__ == "function"
-    assert load_factory("gonogo.targets.constructor:FunctionAdapter").__name__ == FunctionAdapter.__name__
+    assert load_function(f"{tmp_path}/adapter.py:function", "the adapter", "a WorkerContext").__name__ == "function"
+    assert (
+        load_function("gonogo.targets.constructor:FunctionAdapter", "the adapter", "a WorkerContext").__name__
+        == FunctionAdapter.__name__
+    )
 
 
 def test_an_adapter_that_is_no_function_is_refused(tmp_path: Path) -> None:
@@ -67,7 +70,7 @@ def test_an_adapter_that_is_no_function_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         TargetError, match=r"adapter\.py:number' is 3; it must be a function that takes a WorkerContext"
     ):
-        load_factory(f"{tmp_path}/adapter.py:number")
+        load_function(f"{tmp_path}/adapter.py:number", "the adapter", "a WorkerContext")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -212,7 +215,7 @@ def test_a_frozen_moment_that_is_none_is_refused(tmp_path: Path, moment: str, pa
 
 def test_a_previous_release_is_taken_from_a_whole_tree_or_laid_over(tmp_path: Path) -> None:
     candidate = write_release(tmp_path / "tree")
-    project = Project(tmp_path, candidate, None, *[tmp_path] * 5)
+    project = Project(tmp_path, candidate, None, tmp_path, tmp_path, tmp_path, tmp_path, tmp_path)
     write_release(tmp_path / "whole")
     (tmp_path / "part" / "smallapp").mkdir(parents=True)
     whole, part = project.with_baseline(tmp_path / "whole").baseline, project.with_baseline(tmp_path / "part").baseline

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from app.failures import Failure
 from app.services import Services
 from app.workflow.definitions import Step
 from app.workflow.replies import parse_reply
-from app.workflow.runs import BuiltPrompt, Outcome, Task, ask, attempt, build, load_task, store
+from app.workflow.runs import FALLBACK, BuiltPrompt, Outcome, Task, ask, attempt, build, load_task, store
 from app.workflow.scripts.prompt_constructor import (
     SECTIONS,
     ConstructedPrompt,
@@ -57,7 +58,8 @@ def build_prompt(step: Step, inputs: Mapping[str, str]) -> BuiltPrompt:
     # stops all the same: it notes that before it raises SystemExit.
     except (Exception, SystemExit) as error:  # noqa: BLE001
         problems = error.problems if isinstance(error, PromptConstructionError) else ()
-        return BuiltPrompt(simple_prompt(step, inputs), None, type(error).__name__, problems)
+        failure = Failure.of(FALLBACK, error)
+        return BuiltPrompt(simple_prompt(step, inputs), None, type(error).__name__, problems, failure)
     if not _has_its_sections(constructed):
         return BuiltPrompt(simple_prompt(step, inputs), fallback_reason="invalid-result")
     return BuiltPrompt(constructed.text, constructed)

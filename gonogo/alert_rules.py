@@ -21,6 +21,7 @@ from gonogo.triggers import Alarm, Signal, Trigger
 __all__ = ["Rules", "alerting_rules"]
 
 _KEPT = "1d"  # how long the reference of a release outlives a pause in its metrics
+_RESTARTS = 5  # within a window; more are no restarts
 _LONGEST = 15.0  # seconds between two evaluations, at the most
 
 _Rule = dict[str, Any]
@@ -71,14 +72,16 @@ def alerting_rules(alerting: Alerting) -> Rules:
     memory, away = (
         [one for one in alerting.triggers if one.signal is signal] for signal in (Signal.MEMORY, Signal.AWAY)
     )
-    often = alerting.seconds / 20
+    often = alerting.window / 20
     shortest = min((limit for one in away for limit in limits_of(one).values()), default=0.0)
     groups = (
         # counters and shares in one group, because a group is evaluated in order and at one moment
         _group("shares", often, chain(_counter_rules(alerting), *(_share_rules(alerting, one) for one in measured))),
         _group("memory", often, _memory_rules(alerting, memory)),
         _group("away", shortest / 2, chain(*(_away_rules(alerting, one) for one in away))),
-        _group("blind", often, [*_missing_rules(alerting), *_thin_rules(alerting, measured)]),
+        _group(
+            "blind", often, chain(_missing_rules(alerting), _thin_rules(alerting, measured), _apart_rules(alerting))
+        ),
     )
     return Rules(tuple(one for one in groups if one["rules"]), remarks, alerting)
 
@@ -98,7 +101,7 @@ def _counted(alerting: Alerting, counter: str) -> Series:
 def _counter_rules(alerting: Alerting) -> Iterator[_Rule]:
     for name, counter in alerting.counters().items():
         recorded = _counted(alerting, name)
-        counted = increase(counter, alerting.window, alerting.up, "step")
+        counted = increase(counter, alerting.span, alerting.up, "step")
         yield {"record": recorded.name, "expr": counted, "labels": dict(recorded.labels)}
 
 
@@ -118,8 +121,7 @@ def _measured(alerting: Alerting, trigger: Trigger) -> Iterator[_Measured]:
 
     match trigger.signal:
         case Signal.FAILED_RUNS:
-            unforeseen = f" + {bad('unexpected')}" if "unexpected" in alerting.metrics else ""
-            yield _Measured(trigger, {}, shares, total("runs") + unforeseen, bad("failed_runs") + unforeseen)
+            yield _Measured(trigger, {}, shares, total("runs"), bad("failed_runs"))
         case Signal.FALLBACKS:
             yield _Measured(trigger, {}, shares, total("constructions"), bad("fallbacks"))
         case Signal.FAILING_STEPS:
@@ -159,7 +161,7 @@ def _told_share(alerting: Alerting, measured: _Measured, share: float) -> str:
     step = " of the step {{ $labels.step }}" if alerting.is_per_step(trigger) else ""
     did = {Signal.FALLBACKS: "fell back", Signal.CONSTRUCTION: f"took longer than {measured.labels.get('above')} s"}
     told = (
-        f"Within {alerting.window}, at least {{{{ $value | humanizePercentage }}}} of the {events}{step} "
+        f"Within {alerting.span}, at least {{{{ $value | humanizePercentage }}}} of the {events}{step} "
         f"{did.get(trigger.signal, 'failed')}: this is the lower bound of their share, and the limit is {number(100 * share)}%."
     )
     return told + _told_quantile(alerting, trigger) if trigger.signal is Signal.CONSTRUCTION else told
@@ -168,7 +170,7 @@ def _told_share(alerting: Alerting, measured: _Measured, share: float) -> str:
 def _told_quantile(alerting: Alerting, trigger: Trigger) -> str:
     """What Prometheus makes of the histogram, when the alert is told."""
     bucket = str(alerting.series("construction").of("_bucket"))[:-1].replace("\\", "\\\\").replace('"', '\\"')
-    rate = f"sum by (le) (rate({bucket},step=%q}}[{alerting.window}]))"
+    rate = f"sum by (le) (rate({bucket},step=%q}}[{alerting.span}]))"
     query = f"histogram_quantile({number(trigger.quantile)}, {rate})"
     return (
         f' {{{{ with printf "{query}" $labels.step | query }}}}The {number(100 * trigger.quantile)}th percentile is about '
@@ -192,7 +194,7 @@ def _memory_rules(alerting: Alerting, triggers: Sequence[Trigger]) -> Iterator[_
             f"  and max by (job, instance, version) ({release} offset {span})\n)"
         ),
     }
-    resident = f"max by (job, instance) (quantile_over_time(0.5, {memory}[{alerting.window}]))"
+    resident = f"max by (job, instance) (quantile_over_time(0.5, {memory}[{alerting.span}]))"
     usual = f"max by (job, instance) ({kept})"
     for trigger in triggers:
         for level, limit in limits_of(trigger).items():
@@ -204,7 +206,7 @@ def _memory_rules(alerting: Alerting, triggers: Sequence[Trigger]) -> Iterator[_
                 summary=_summary(trigger, level),
                 description=(
                     "{{ $labels.instance }} holds {{ $value | humanize }} times what its release held in its first "
-                    f"{span} (median over {alerting.window}); the limits are {number(limit)}, and "
+                    f"{span} (median over {alerting.span}); the limits are {number(limit)}, and "
                     f"{number(trigger.beyond)} bytes more."
                 ),
             )
@@ -232,9 +234,9 @@ def _away_rules(alerting: Alerting, trigger: Trigger) -> Iterator[_Rule]:
 
 
 def _missing_rules(alerting: Alerting) -> Iterator[_Rule]:
-    wanted = [(one, alerting.seconds) for one in (alerting.up, *alerting.always_there())]
+    wanted = [(one, alerting.window) for one in (alerting.up, *alerting.always_there())]
     if any(one.signal is Signal.MEMORY for one in alerting.triggers):
-        wanted.append((_reference(alerting), alerting.seconds + alerting.watch.reference))
+        wanted.append((_reference(alerting), alerting.window + alerting.watch.reference))
     # a service that is away has no metrics either; that is told already, where a trigger looks at it
     is_told = any(one.signal is Signal.AWAY for one in alerting.triggers)
     for one, wait in wanted:
@@ -261,15 +263,30 @@ def _thin_rules(alerting: Alerting, measured: Sequence[_Measured]) -> Iterator[_
         z = alerting.score(trigger)
         least = min(fewest(share, z) for one in own for share in one.limits.values())
         events = Series("gonogo:events", {"job": alerting.job, "trigger": trigger.id})
-        wait = duration(QUIET_WINDOWS * alerting.seconds)
+        wait = duration(QUIET_WINDOWS * alerting.window)
         yield _blind(
             alerting,
             f"max({events}) < {least}",
-            QUIET_WINDOWS * alerting.seconds,
+            QUIET_WINDOWS * alerting.window,
             {"reason": "thin", "of": trigger.id},
             f"too little traffic for {trigger.id}",
-            f"For {wait}, no {alerting.window} held the {least} events that {trigger.id} needs to fire "
+            f"For {wait}, no {alerting.span} held the {least} events that {trigger.id} needs to fire "
             "(now {{ $value | humanize }}): its silence shows nothing.",
+        )
+
+
+def _apart_rules(alerting: Alerting) -> Iterator[_Rule]:
+    """Counters that go back and forth are those of several processes, each with a page of its own: nothing they show adds up."""
+    counters = alerting.counters()
+    for counter in (counters[name] for name in ("runs", "constructions") if name in counters):
+        yield _blind(
+            alerting,
+            f"max(resets({counter}[{alerting.span}])) > {_RESTARTS}",
+            0.0,
+            {"reason": "apart", "metric": counter.name},
+            f"{counter.name} goes back and forth",
+            f"{counter.name} of {alerting.job} began anew {{{{ $value }}}} times within {alerting.span}: several processes count, each "
+            "for itself, or the service restarts again and again. Let their metrics be one.",
         )
 
 
@@ -279,7 +296,7 @@ def _blind(
     return {
         "alert": alert_name(BLIND),
         "expr": expression,
-        "for": duration(wait),
+        **({"for": duration(wait)} if wait else {}),
         "labels": {"job": alerting.job, "severity": severity_of(Alarm.ALERT), "trigger": BLIND, **labels},
         "annotations": {
             "summary": f"The rules of {alerting.job} are blind: {summary}; find out why before you trust their silence",

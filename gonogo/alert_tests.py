@@ -38,12 +38,11 @@ class Rates:
 class Span:
     """So many windows of a service's life. ``restarted``: its counters begin anew.
 
-    ``unexpected`` and ``fallbacks`` are counted between two scrapes, over all steps.
+    ``fallbacks`` are counted between two scrapes, over all steps.
     """
 
     windows: float
     steps: Mapping[str, Rates] = field(default_factory=lambda: {"one": Rates(), "two": Rates()})
-    unexpected: float = 0.0
     fallbacks: float = 0.0
     restarted: bool = False
 
@@ -104,8 +103,8 @@ class _Stage:
 
     def __init__(self, alerting: Alerting) -> None:
         self.alerting = alerting
-        self.window = alerting.seconds
-        self.scrape = alerting.seconds / _LOOKS
+        self.window = alerting.window
+        self.scrape = alerting.window / _LOOKS
         self.triggers = alerting.triggers
 
     def life(self, *spans: Span) -> dict[str, str]:
@@ -140,9 +139,8 @@ class _Stage:
                 for limit in self.alerting.edges:
                     bucket = construction.of("_bucket", step=step, le=number(limit))
                     found.append((bucket, rates.runs * (1 - rates.slow.get(limit, 0.0))))
-        for name, count in {"unexpected": span.unexpected, "fallbacks": span.fallbacks}.items():
-            if count and name in has:
-                found.append((self.alerting.series(name), count))
+        if span.fallbacks and "fallbacks" in has:
+            found.append((self.alerting.series("fallbacks"), span.fallbacks))
         return {str(series.of(instance="a")): increment for series, increment in found}
 
     def _runs(self, step: str, runs: float, failed: float) -> Iterator[tuple[Series, float]]:
@@ -188,6 +186,15 @@ def _whole_service(stage: _Stage) -> Iterator[Scene]:
     for series in stage.alerting.always_there():
         some = {name: values for name, values in stage.life(Span(1.25)).items() if not _is(name, series)}
         yield Scene(f"a service without {series}", some, [Question(window * 1.25, (BLIND,))])
+    for counter in sorted({"runs", "constructions"} & stage.alerting.counters().keys()):
+        apart = stage.life(Span(1.25))
+        name = next(one for one in apart if _is(one, stage.alerting.counters()[counter]))
+        apart[name] = " ".join(f"{1000 + at} {at}" for at in range(2 * _LOOKS))
+        yield Scene(
+            f"a service whose processes count {counter} apart",
+            apart,
+            [Question(window * 1.25, _severities([Alarm.ALERT]), BLIND)],
+        )
     past = round((stage.alerting.watch.reference / window + 4) * _LOOKS)
     up = {str(stage.alerting.up.of(instance="a")): f"1+0x{past}"}
     yield Scene("a service without metrics", up, [Question(window * 2, (BLIND,))])
@@ -217,7 +224,7 @@ def _of_trigger(stage: _Stage, trigger: Trigger) -> Iterator[Scene]:
             yield from _shares(stage, trigger)
 
 
-def _severity(levels: Iterable[Alarm]) -> tuple[str, ...]:
+def _severities(levels: Iterable[Alarm]) -> tuple[str, ...]:
     return tuple(severity_of(level) for level in levels)
 
 
@@ -244,7 +251,7 @@ class _Shares:
     def fires(self, bad: float, events: float, *, limit: float = math.inf) -> tuple[str, ...]:
         """The severities that must fire when a window holds this; of times, when the bad ones are beyond the limit."""
         times = self.trigger.signal is Signal.CONSTRUCTION
-        return _severity(
+        return _severities(
             level
             for level, one in limits_of(self.trigger).items()
             if (one <= limit or not times)
@@ -283,12 +290,6 @@ def _shares(stage: _Stage, trigger: Trigger) -> Iterator[Scene]:
         burst = stage.life(well, shares.span(1 / _LOOKS, many / (many + few), many + few), replace(well, windows=0.5))
         fires = shares.fires(many, many + trigger.minimum)
         yield Scene(f"{name}: the first failures, all within one scrape", burst, [Question(window * 1.5, fires, name)])
-    if trigger.signal is Signal.FAILED_RUNS and "unexpected" in stage.alerting.metrics:
-        unexpected = Span(1.25, {"one": Rates()}, unexpected=_BUSY * 9)
-        fires = shares.fires(_BUSY * 9 * _LOOKS, _BUSY * 10 * _LOOKS)
-        yield Scene(
-            f"{name}: errors that nobody foresaw", stage.life(unexpected), [Question(window * 1.25, fires, name)]
-        )
 
 
 def _away(stage: _Stage, trigger: Trigger) -> Iterator[Scene]:
@@ -298,7 +299,7 @@ def _away(stage: _Stage, trigger: Trigger) -> Iterator[Scene]:
     away = f"1+0x{gone - 1} 0+0x{_LOOKS + math.ceil(longest / stage.scrape)}"
     after = sorted({at for _, limit in limits_of(trigger).items() for at in _around(limit, stage.scrape)})
     told = [
-        (gone * stage.scrape + at, _severity(one for one, limit in limits_of(trigger).items() if limit <= at))
+        (gone * stage.scrape + at, _severities(one for one, limit in limits_of(trigger).items() if limit <= at))
         for at in after
     ]
     questions = [Question(at, fires, trigger.id) for at, fires in told]
@@ -325,7 +326,7 @@ def _memory(stage: _Stage, trigger: Trigger) -> Iterator[Scene]:
         return steady | {resident: f"{number(before)}+0x{first - 1} {number(after)}+0x{then}"}
 
     def fires(before: float, after: float) -> tuple[str, ...]:
-        return _severity(
+        return _severities(
             level
             for level, limit in limits_of(trigger).items()
             if after > limit * before and after - before > trigger.beyond

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 
 from gonogo.errors import DefinitionError
 from gonogo.metrics import Series
-from gonogo.promql import duration, number, score, seconds
+from gonogo.promql import duration, number, score
 from gonogo.triggers import Alarm, Signal, Trigger, WatchRules
 
 __all__ = ["BLIND", "QUIET_WINDOWS", "Alerting", "alert_name", "limits_of", "severity_of", "within"]
 
 BLIND = "blind"  # the trigger of what cannot be seen
 QUIET_WINDOWS = 12  # windows that may hold too few events before that is told
+_SHORTEST, _LONGEST = 1.0, 86400.0  # seconds of a window
 _JOB = re.compile(r"[A-Za-z0-9_.:/-]+")
 _PER_STEP = (Signal.FAILING_STEPS, Signal.CONSTRUCTION)
 _NEEDED: Mapping[Signal, tuple[str, ...]] = {
@@ -36,14 +37,14 @@ class Alerting:
         watch: the triggers and their limits.
         metrics: ``[target.metric_names]``.
         job: the label ``job`` under which Prometheus scrapes the service.
-        window: how far back the rules look, as Prometheus writes it.
+        window: how far back the rules look, in seconds.
         steps: how many steps share the run length of a trigger that judges each of them.
     """
 
     watch: WatchRules
     metrics: Mapping[str, str]
     job: str = "application"
-    window: str = "5m"
+    window: float = 300.0
     steps: int = 1
 
     def __post_init__(self) -> None:
@@ -56,10 +57,10 @@ class Alerting:
             raise DefinitionError(
                 f"the job {self.job!r} is not a name; write the job_name of the scrape configuration: letters, digits and _.:/-"
             )
-        try:
-            duration(self.window)
-        except ValueError as error:
-            raise DefinitionError(f"the window {error}") from None
+        if not _SHORTEST <= self.window <= _LONGEST:
+            raise DefinitionError(
+                f"a window of {duration(self.window)} shows nothing of use; write one of {duration(_SHORTEST)} to {duration(_LONGEST)}"
+            )
         if any(trigger.id == BLIND for trigger in self.watch.triggers):
             raise DefinitionError(
                 f"criteria.toml: trigger {BLIND!r}: by this name the rules tell what cannot be seen; give it another id"
@@ -91,9 +92,9 @@ class Alerting:
         return Series("up", {"job": self.job})
 
     @property
-    def seconds(self) -> float:
-        """The window in seconds."""
-        return seconds(self.window)
+    def span(self) -> str:
+        """The window, as Prometheus writes it."""
+        return duration(self.window)
 
     @property
     def triggers(self) -> tuple[Trigger, ...]:
@@ -114,7 +115,7 @@ class Alerting:
 
     def score(self, trigger: Trigger) -> float:
         """How many standard errors the bound of a trigger's share lies below the share that was seen."""
-        return score(self.seconds, trigger.run_length * (self.steps if self.is_per_step(trigger) else 1))
+        return score(self.window, trigger.run_length * (self.steps if self.is_per_step(trigger) else 1))
 
     def counters(self) -> dict[str, Series]:
         """What is counted, by the names that the recorded series have for it."""
@@ -122,8 +123,6 @@ class Alerting:
         found: dict[str, Series] = {}
         if signals & {Signal.FAILED_RUNS, Signal.FAILING_STEPS}:
             found |= {name: self.series(name) for name in ("runs", "failed_runs")}
-        if Signal.FAILED_RUNS in signals and "unexpected" in self.metrics:
-            found["unexpected"] = self.series("unexpected")
         if signals & {Signal.FALLBACKS, Signal.CONSTRUCTION}:
             found["constructions"] = self.series("construction").of("_count")
         if Signal.FALLBACKS in signals:
@@ -147,11 +146,6 @@ class Alerting:
                 yield f"{trigger.id}: no rule, as complaints are no metric; gonogo watch looks at them"
             elif lacking:
                 yield f"{trigger.id}: no rule, as criteria.toml does not name {lacking}; add it to [target.metric_names]"
-            elif trigger.signal is Signal.FAILED_RUNS and "unexpected" not in self.metrics:
-                yield (
-                    f"{trigger.id}: errors that nobody foresaw are not counted, as criteria.toml does not name unexpected; "
-                    "add it to [target.metric_names]"
-                )
 
     def _lacking(self, trigger: Trigger) -> tuple[str, ...]:
         return tuple(name for name in _NEEDED[trigger.signal] if name not in self.metrics)

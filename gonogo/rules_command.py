@@ -11,6 +11,7 @@ from gonogo.alert_rules import alerting_rules
 from gonogo.alert_tests import rule_tests
 from gonogo.alerting import Alerting
 from gonogo.definitions import load_definitions
+from gonogo.durations import DURATION
 from gonogo.errors import DefinitionError
 from gonogo.project import Project, find_project
 
@@ -26,7 +27,7 @@ __all__ = ["rules"]
 )
 @click.option(
     "--window",
-    metavar="DURATION",
+    type=DURATION,
     default="5m",
     show_default=True,
     help="How far back the rules look; at least four scrapes.",
@@ -42,7 +43,7 @@ __all__ = ["rules"]
     "--webhook", metavar="URL", help="Where Alertmanager reports what is to be rolled back; needed for its routes."
 )
 @click.option("--alert-webhook", "people", metavar="URL", help="Where Alertmanager reports everything, for people.")
-def rules(job: str, window: str, folder: Path | None, webhook: str | None, people: str | None) -> None:
+def rules(job: str, window: float, folder: Path | None, webhook: str | None, people: str | None) -> None:
     """Write the triggers of criteria.toml as alerting rules for Prometheus.
 
     What has no rule is said on standard error and on top of the rules, with the reason.
@@ -73,7 +74,7 @@ def rules(job: str, window: str, folder: Path | None, webhook: str | None, peopl
         click.echo(f"wrote {path}")
 
 
-def _alerting(project: Project, job: str, window: str) -> Alerting:
+def _alerting(project: Project, job: str, window: float) -> Alerting:
     definitions = load_definitions(project)
     criteria = definitions.criteria
     if criteria.watch is None:

@@ -19,8 +19,8 @@ __all__ = [
     "RULE_TESTS",
     "read_webhook",
     "routes_text",
+    "rule_tests_text",
     "rules_text",
-    "tests_text",
     "write_files",
 ]
 
@@ -120,7 +120,7 @@ def routes_text(rollback: str, people: str | None, criteria: str) -> str:
     return as_yaml(routes(rollback, people), remarks)
 
 
-def tests_text(tests: Mapping[str, Any], criteria: str) -> str:
+def rule_tests_text(tests: Mapping[str, Any], criteria: str) -> str:
     """Tests for promtool as YAML."""
     return as_yaml(tests, [_written_from(criteria), f"Run them with: promtool test rules {RULE_TESTS}"])
 

@@ -245,7 +245,7 @@ class _Shares:
             case Signal.FALLBACKS:
                 return Span(windows, {"one": Rates(events)}, fallbacks=events * share)
             case _:
-                slow = {one: share for _, one in limits_of(self.trigger).items() if one <= limit}
+                slow = {one: share for one in limits_of(self.trigger).values() if one <= limit}
                 return Span(windows, {"one": Rates(events, slow=slow), "two": Rates(events)})
 
     def fires(self, bad: float, events: float, *, limit: float = math.inf) -> tuple[str, ...]:
@@ -295,9 +295,9 @@ def _shares(stage: _Stage, trigger: Trigger) -> Iterator[Scene]:
 def _away(stage: _Stage, trigger: Trigger) -> Iterator[Scene]:
     up, steady = stage.alerting.up, stage.life(Span(2))
     gone = 2 * _LOOKS  # the first scrape that is not answered
-    longest = max(limit for _, limit in limits_of(trigger).items())
+    longest = max(limits_of(trigger).values())
     away = f"1+0x{gone - 1} 0+0x{_LOOKS + math.ceil(longest / stage.scrape)}"
-    after = sorted({at for _, limit in limits_of(trigger).items() for at in _around(limit, stage.scrape)})
+    after = sorted({at for limit in limits_of(trigger).values() for at in _around(limit, stage.scrape)})
     told = [
         (gone * stage.scrape + at, _severities(one for one, limit in limits_of(trigger).items() if limit <= at))
         for at in after
@@ -337,7 +337,7 @@ def _memory(stage: _Stage, trigger: Trigger) -> Iterator[Scene]:
         for told, factor in {"above": 1.05, "below": 0.95}.items():
             cases[f"{severity_of(level)}, just {told} the limit"] = (base, base * limit * factor)
         if trigger.beyond:
-            small = trigger.beyond / (10 * limit)
+            small = trigger.beyond / (10 * max(1.0, limit))
             cases[f"{severity_of(level)}, many times as much, and yet little"] = (small, small + 0.9 * trigger.beyond)
     for name, (before, after) in cases.items():
         question = Question(at, fires(before, after), trigger.id)
@@ -347,7 +347,7 @@ def _memory(stage: _Stage, trigger: Trigger) -> Iterator[Scene]:
         str(release.of(version="1")): f"1+0x{first - 1} stale _x{then}",
         str(release.of(version="2")): f"_x{first} 1+0x{then}",
     }
-    highest = max(limit for _, limit in limits_of(trigger).items())
+    highest = max(limits_of(trigger).values())
     bigger = life(base, base * highest * 2 + trigger.beyond) | others
     ends = (2 * first - 1) * stage.scrape
     yield Scene(

@@ -59,7 +59,7 @@ class Alerting:
             )
         if not _SHORTEST <= self.window <= _LONGEST:
             raise DefinitionError(
-                f"a window of {duration(self.window)} shows nothing of use; write one of {duration(_SHORTEST)} to {duration(_LONGEST)}"
+                f"a window of {self.window:g} s shows nothing of use; write one of {duration(_SHORTEST)} to {duration(_LONGEST)}"
             )
         if any(trigger.id == BLIND for trigger in self.watch.triggers):
             raise DefinitionError(

@@ -6,6 +6,7 @@ The rules of ``alerting`` and their tests are made of these; nothing here knows 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 
 from gonogo.metrics import Series
 
@@ -88,10 +89,11 @@ def lower_bound_expression(bad: str, events: str, z: float) -> str:
 
 def fewest(limit: float, z: float) -> int:
     """The fewest events that can show a share above a limit: so many, all of them bad."""
-    events = LEAST_BAD
-    while lower_bound(events, events, z) <= limit:
-        events += 1
-    return events
+    enough = LEAST_BAD
+    while lower_bound(enough, enough, z) <= limit:
+        enough *= 2
+    candidates = range(LEAST_BAD, enough)  # enough is known to do
+    return LEAST_BAD + bisect_left(candidates, True, key=lambda events: lower_bound(events, events, z) > limit)
 
 
 def increase(counter: Series, window: str, up: Series, by: str) -> str:

@@ -6,7 +6,16 @@ from pathlib import Path
 
 import click
 
-from gonogo.alert_files import ROUTES, RULE_TESTS, RULES, read_webhook, routes_text, rules_text, tests_text, write_files
+from gonogo.alert_files import (
+    ROUTES,
+    RULE_TESTS,
+    RULES,
+    read_webhook,
+    routes_text,
+    rule_tests_text,
+    rules_text,
+    write_files,
+)
 from gonogo.alert_rules import alerting_rules
 from gonogo.alert_tests import rule_tests
 from gonogo.alerting import Alerting
@@ -63,7 +72,7 @@ def rules(job: str, window: float, folder: Path | None, webhook: str | None, peo
     if folder is None:
         click.echo(rules_text(made, criteria), nl=False)
         return
-    files = {RULES: rules_text(made, criteria), RULE_TESTS: tests_text(rule_tests(made, RULES), criteria)}
+    files = {RULES: rules_text(made, criteria), RULE_TESTS: rule_tests_text(rule_tests(made, RULES), criteria)}
     if webhook is not None:
         files[ROUTES] = routes_text(webhook, people, criteria)
         if people is None:

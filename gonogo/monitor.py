@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 
 from gonogo.counted import Counter, PageRefused
@@ -32,16 +32,23 @@ class _Stream:
 
     tests: Mapping[Alarm, ShareTest]
     states: dict[Alarm, ShareState] = field(init=False)
+    early: dict[Alarm, int] = field(init=False)  # bad ones that were counted before they were counted as events
     recent: deque[tuple[float, int, int]] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
         self.states = {alarm: test.begin for alarm, test in self.tests.items()}
+        self.early = dict.fromkeys(self.tests, 0)
 
     def take(self, at: float, events: int, bad: Mapping[Alarm, int]) -> None:
+        counted = {alarm: min(self.early[alarm] + bad[alarm], events) for alarm in self.tests}
         for alarm, test in self.tests.items():
-            self.states[alarm] = test.after(self.states[alarm], events, min(bad[alarm], events))
-        self.recent.append((at, events, min(max(bad.values()), events)))
-        while self.recent[0][0] < at - RECENT:
+            self.states[alarm] = test.after(self.states[alarm], events, counted[alarm])
+            self.early[alarm] += bad[alarm] - counted[alarm]
+        self.recent.append((at, events, max(counted.values())))
+
+    def forget(self, at: float) -> None:
+        """Leave of what was of late only what still is."""
+        while self.recent and self.recent[0][0] < at - RECENT:
             self.recent.popleft()
 
     @property
@@ -70,21 +77,28 @@ class _Memory:
 
     def __init__(self, reference: float) -> None:
         self._reference = reference
-        self._since = 0.0
+        self.begin()
+
+    def begin(self) -> None:
+        """Know nothing: another release has a reference of its own."""
+        self._since: float | None = None
         self._first: list[float] = []
         self.now: float | None = None
+        self.at = 0.0
 
-    def take(self, at: float, value: float | None, *, another: bool) -> None:
-        """Take a value into account; ``another`` release has a reference of its own."""
-        if another:
-            self._first, self._since = [], at
-        self.now = value
-        if value is not None and at - self._since <= self._reference:
+    def take(self, at: float, value: float | None) -> None:
+        """Take what a page tells into account."""
+        self.now, self.at = value, at
+        if value is None:
+            return
+        if self._since is None:
+            self._since = at
+        if at - self._since <= self._reference:
             self._first.append(value)
 
     def left(self, at: float) -> float:
         """Seconds for which the reference is still taken."""
-        return max(0.0, self._reference - (at - self._since))
+        return self._reference if self._since is None else max(0.0, self._reference - (at - self._since))
 
     @property
     def reference(self) -> float | None:
@@ -108,22 +122,37 @@ class Monitor:
         self._memory = _Memory(rules.reference)
         self._streams: dict[str, dict[str, _Stream]] = {one.id: {} for one in rules.triggers}
         self._fired: dict[str, dict[Alarm, float]] = {one.id: {} for one in rules.triggers}
-        self._good_at, self._was_good, self._page_at = 0.0, True, 0.0
+        self._before: dict[str, int] = {}  # trigger -> events of releases that answered before this one
+        self._stepless = 0  # failed runs of which the metrics do not tell the step
+        self._at, self._good_at, self._page_at = 0.0, 0.0, 0.0
+        self._was_good = self._was_counted = True
+        self._stale = max(_STALE, 10 * rules.interval)
         self._release: str | None = None
         self._log: deque[tuple[float, str]] = deque(maxlen=_EVENTS)
 
     def look(self, look: Look) -> Standing:
-        """Take a look into account, and say how the service stands."""
+        """Take a look into account, and say how the service stands. A look from before the last one counts as now."""
+        look = replace(look, at=max(look.at, self._at))
+        if look.at - self._at > self._stale:
+            self._good_at = look.at  # nobody looked; whether it answered meanwhile is not known
+        self._at = look.at
+        untold = look.release is None and self._release is not None
+        self._note_changes(look)
         why = look.why
-        another = look.release is not None and look.release != self._release
         if look.samples is not None:
             try:
+                if untold:  # counted as this release's it might be another's, as nobody's it might be counted twice
+                    raise PageRefused("the service does not tell which release it is, as it did before")
+                self._memory.take(look.at, self._memory_on(look))
                 self._count(look)
+                self._was_counted = True
             except PageRefused as refused:
                 why = str(refused)
-                self._note(look.at, f"a page of metrics is not counted: {why}")
-            self._memory.take(look.at, self._memory_on(look), another=another)
-        self._note_changes(look, another=another)
+                if self._was_counted:
+                    self._note(look.at, f"pages of metrics are not counted: {why}")
+                self._was_counted = False
+        for stream in (stream for streams in self._streams.values() for stream in streams.values()):
+            stream.forget(look.at)
         return Standing(
             at=look.at,
             release=self._release,
@@ -142,10 +171,12 @@ class Monitor:
     def _note(self, at: float, what: str) -> None:
         self._log.append((at, what))
 
-    def _note_changes(self, look: Look, *, another: bool) -> None:
-        if another:
+    def _note_changes(self, look: Look) -> None:
+        if look.release is not None and look.release != self._release:
             if self._release is not None:
                 self._note(look.at, f"release {look.release} answers, {self._release} before")
+                self._memory.begin()
+                self._before = {trigger.id: self._events(trigger) for trigger in self._rules.triggers}
             self._release = look.release
         if look.is_good:
             self._good_at = look.at
@@ -158,13 +189,15 @@ class Monitor:
 
     def _count(self, look: Look) -> None:
         counted = self._counter.take(look.release, look.samples or ())
-        self._page_at = look.at
         if counted.restarted:
             self._note(look.at, "the counters began again: a process that serves was restarted")
-        if not counted.first:
-            grown = self._tally.add(look.at, counted)
-            for trigger in self._rules.triggers:
-                self._test(trigger, look.at, grown)
+        if counted.first:
+            return  # it shows nothing that grew, and is no evidence that anything is well
+        self._page_at = look.at
+        grown = self._tally.add(look.at, counted)
+        self._stepless += max(0, grown.totals.get("failed_runs", 0) - sum(grown.failed.values()))
+        for trigger in self._rules.triggers:
+            self._test(trigger, look.at, grown)
 
     def _test(self, trigger: Trigger, at: float, grown: Grown) -> None:
         """Let the tests of a trigger know what was counted."""
@@ -205,7 +238,7 @@ class Monitor:
     def _memory_on(self, look: Look) -> float | None:
         metric = self._metrics.get("memory")
         values = [one.value for one in look.samples or () if metric is not None and one.is_of(metric)]
-        return max(values) if values and all(math.isfinite(one) and one > 0 for one in values) else None
+        return max(values) if values and all(1.0 <= one < math.inf for one in values) else None
 
     def _judge(self, trigger: Trigger, look: Look) -> TriggerStanding:
         if trigger.signal.is_share:
@@ -214,7 +247,7 @@ class Monitor:
             return self._judge_memory(trigger, look)
         if trigger.signal is Signal.AWAY:
             away = 0.0 if look.is_good else look.at - self._good_at
-            says = f"no good answer for {away:.0f} s" if away else "answers"
+            says = "answers" if look.is_good else f"no good answer for {away:.0f} s"
             return self._judge_value(trigger, look, away, says)
         if look.complaints is None:
             return self._standing(trigger, None, "unknown", {}, blind="the file of complaints cannot be read")
@@ -225,6 +258,9 @@ class Monitor:
 
     def _judge_memory(self, trigger: Trigger, look: Look) -> TriggerStanding:
         now, reference, left = self._memory.now, self._memory.reference, self._memory.left(look.at)
+        if look.at - self._memory.at > self._stale:
+            says = f"the memory was not told for {look.at - self._memory.at:.0f} s"
+            return self._standing(trigger, None, "not told", {}, blind=says)
         if now is None or reference is None:
             return self._standing(trigger, None, "not told", {}, blind="the metrics do not tell the memory")
         if left > 0:
@@ -258,14 +294,13 @@ class Monitor:
                 progress[alarm] = max(progress[alarm], test.progress(stream.states[alarm]))
                 if test.fires(stream.states[alarm]):
                     self._fire(trigger, alarm, look.at, f"{part}: {stream}" if part else str(stream))
-        events, bad = (
-            (sum(one) for one in zip(*((stream.events, stream.bad) for stream in streams.values()), strict=True))
-            if streams
-            else (0, 0)
-        )
+        events, bad = self._events(trigger), sum(stream.bad for stream in streams.values())
         value, says = self._share_value(trigger)
-        blind = self._blindness(trigger, events, look.at - self._page_at)
+        blind = self._blindness(trigger, events - self._before.get(trigger.id, 0), look.at - self._page_at)
         return self._standing(trigger, value, says, progress, events=events, bad=bad, blind=blind)
+
+    def _events(self, trigger: Trigger) -> int:
+        return sum(stream.events for stream in self._streams[trigger.id].values())
 
     def _share_value(self, trigger: Trigger) -> tuple[float | None, str]:
         """What is shown of a share: of late, of the worst step where it is one of steps."""
@@ -297,18 +332,24 @@ class Monitor:
         if not self._is_named(trigger):
             unnamed = [name for name in _NEEDED[trigger.signal] if name not in self._metrics]
             return f"[target.metric_names] does not name {' and '.join(unnamed)}"
-        if since_page > max(_STALE, 10 * self._rules.interval):
-            return f"there was no page of metrics that could be counted for {since_page:.0f} s"
         if self._counter.are_several:
             return "the counters go back and forth: several processes count, each for itself; let their metrics be one"
+        if since_page > self._stale:
+            return f"there was no page of metrics that could be counted for {since_page:.0f} s"
         if trigger.signal is Signal.CONSTRUCTION and self._tally.edges:
-            for limit in (trigger.alert, trigger.rollback):
+            # the last edge is infinite; without it the slowest are in no bucket
+            for limit in (trigger.alert, trigger.rollback, math.inf):
                 if limit is not None and not any(math.isclose(edge, limit, rel_tol=1e-6) for edge in self._tally.edges):
                     return (
                         f"the histogram has no edge at {limit:g} s, so that it cannot tell what lies above; give it one"
                     )
+        if trigger.signal is Signal.FAILING_STEPS and self._stepless:
+            return f"{self._stepless} runs failed without a label 'step', so that the step is not known; give it one"
+        early = max((max(one.early.values()) for one in self._streams[trigger.id].values()), default=0)
+        if early >= trigger.minimum:
+            return f"{early} more are bad than there were events; let every event be counted, also where it is bad"
         if events < trigger.minimum:
-            return f"{events} events were seen, silence means nothing below {trigger.minimum}"
+            return f"{events} events of this release were seen, silence means nothing below {trigger.minimum}"
         return ""
 
     def _fire(self, trigger: Trigger, alarm: Alarm, at: float, says: str) -> None:

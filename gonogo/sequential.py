@@ -12,9 +12,12 @@ has an expectation of at most 1, whatever was seen before. The evidence is a mix
 which sums the evidence for "the share is q_j since look k" over all k: a fault is found as quickly after an hour as at once,
 where an average since the start would be blind to it. M minus the number of looks is a supermartingale as long as the share
 keeps the limit, so that the mean number of looks until M first reaches a threshold is at least that threshold, however often
-one looks and however the traffic varies (Pollak 1985; e-detectors: Shin, Ramdas and Rinaldo 2024). That is an average run
-length, not a chance per watch: a service that stands right on the limit for ever is alarmed at some time. One that stands
-well below it, as a healthy one does, practically never is; docs/watching.md has the figures.
+one looks and however the traffic varies (Pollak 1985; e-detectors: Shin, Ramdas and Rinaldo 2024). Looks without an event
+are none: they would add to M, and a service that nobody uses would be alarmed in the end. It is an average run length, not a
+chance per watch: a service that stands right on the limit for ever is alarmed at some time. One that stands well below it,
+as a healthy one does, practically never is; docs/watching.md has the figures.
+
+What lies beyond the threshold is forgotten, so that the evidence goes soon after the fault has gone, however long it lasted.
 
 Assumes that events are independent given the share. Bursts of dependent errors look like a higher share, which they are.
 """
@@ -78,20 +81,29 @@ class ShareTest:
         """
         if not 0 <= bad <= events:
             raise StatisticsError(f"{bad} of {events} events cannot be bad; give counts since the last look")
+        if events == 0:
+            return state
         odds = self.limit / (1.0 - self.limit)
         logs = []
         for factor, log in zip(_ODDS, state.logs, strict=True):
             share = factor * odds / (1.0 + factor * odds)
             ratio = bad * math.log(share / self.limit) + (events - bad) * math.log((1.0 - share) / (1.0 - self.limit))
             larger, smaller = max(log, 0.0), min(log, 0.0)
-            logs.append(larger + math.log1p(math.exp(smaller - larger)) + ratio)
+            logs.append(min(self._most, larger + math.log1p(math.exp(smaller - larger)) + ratio))
         return replace(state, logs=tuple(logs), events=state.events + events, bad=state.bad + bad)
+
+    @property
+    def _most(self) -> float:
+        """As much as makes the mean reach the threshold even if all other alternatives are at nothing, and a bit."""
+        return math.log(self.looks * len(_ODDS)) + 1.0
 
     def fires(self, state: ShareState) -> bool:
         """Whether the evidence reaches the threshold."""
         return state.evidence >= math.log(self.looks)
 
     def progress(self, state: ShareState) -> float:
-        """How far the evidence has come on its way to the threshold: 0 for none, 1 where it fires."""
+        """How far the evidence has come on its way to the threshold: 0 for none, 1 where it fires, and only there."""
+        if self.fires(state):
+            return 1.0
         whole = math.log(self.looks)
-        return min(1.0, max(0.0, state.evidence / whole)) if whole > 0 else 1.0
+        return max(0.0, state.evidence / whole) if whole > 0 else 0.0

@@ -68,7 +68,7 @@ class TriggerStanding:
             "value": self.value,
             "limits": {"alert": one.alert, "rollback": one.rollback},
             "progress": {alarm.name.lower(): round(value, 4) for alarm, value in self.progress.items()},
-            "fired": {alarm.name.lower(): value for alarm, value in self.fired.items()},
+            "fired": {alarm.name.lower(): round(at, 3) for alarm, at in self.fired.items()},
             "events": self.events,
             "bad": self.bad,
             "blind": self.blind,

@@ -47,12 +47,18 @@ class Grown:
 
 @dataclass
 class Tally:
-    """Adds up what pages tell. ``metrics``: name -> metric, as ``[target.metric_names]`` has them."""
+    """Adds up what pages tell.
+
+    Attributes:
+        metrics: name -> metric, as ``[target.metric_names]`` has them.
+        totals, by_label: since the beginning.
+        edges: of the histogram, those that it has for every step.
+    """
 
     metrics: Mapping[str, str]
     totals: dict[str, int] = field(default_factory=dict)
     by_label: dict[str, dict[str, int]] = field(default_factory=lambda: {name: {} for name in _BY_LABEL})
-    edges: set[float] = field(default_factory=set)
+    edges: frozenset[float] = frozenset()
     _recent: deque[tuple[float, Grown]] = field(default_factory=deque)
 
     def add(self, at: float, counted: Counted) -> Grown:
@@ -86,9 +92,11 @@ class Tally:
         for step, edges in cumulative.items():
             counts, below = {}, 0.0
             for edge in sorted(edges):
-                counts[edge], below = max(0, round(edges[edge] - below)), edges[edge]
-            self.edges |= counts.keys()
+                counts[edge] = max(0, round(edges[edge] - below))
+                below = max(below, edges[edge])
             found[step] = counts
+        if found:
+            self.edges = frozenset.intersection(*(frozenset(counts) for counts in found.values()))
         return found
 
     def constructions(self, quantile: float) -> dict[str, tuple[float, int]]:

@@ -155,6 +155,9 @@ def _trigger(entry: Section) -> Trigger:
     signal = Signal(entry.choice("signal", [one.value for one in Signal]))
     highest = 1.0 if signal.unit == "share" else float("inf")
     alert, rollback = (_above(entry, key, highest) if entry.has(key) else None for key in ("alert", "rollback"))
+    for key, limit in (("alert", alert), ("rollback", rollback)):
+        if limit == 0.0 and signal.unit == "share":
+            entry.fail(key, "no test shows that a share is more than 0; write one that may be kept, such as '> 0.001'")
     entry.asked.update(("alert", "rollback"))
     if alert is None and rollback is None:
         entry.fail(None, "it never fires; write alert = '> …', rollback = '> …', or both")

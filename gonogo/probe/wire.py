@@ -124,6 +124,7 @@ class Connection(asyncio.Protocol):
         self._parser: httptools.HttpResponseParser | None = None
         self._bodiless = False
         self._heard = False  # bytes of this answer
+        self._bounded = False  # its head says where it ends
         self._ends_with_connection = False
         self._release: str | None = None
         self._status = 0
@@ -187,13 +188,13 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """An answer begins."""
-        self._release, self._ends_with_connection = None, True
+        self._release, self._bounded, self._ends_with_connection = None, False, False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header of it."""
         lower = name.lower()
         if lower in (b"content-length", b"transfer-encoding"):
-            self._ends_with_connection = False
+            self._bounded = True
         if lower == self._release_header:
             self._release = value.decode("latin-1").strip()[:_LONGEST_RELEASE] or None
 
@@ -201,6 +202,7 @@ class Connection(asyncio.Protocol):
         """Its head has ended."""
         assert self._parser is not None
         self._status = self._parser.get_status_code()
+        self._ends_with_connection = not self._bounded
         if self._bodiless and self._status >= 200:
             self._complete(keeps=self._parser.should_keep_alive())
 

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+_REHEARSED = ("zero-downtime", "rollback", "backup")
 _COPIED = ("acceptance", "app", "conftest.py", "fixtures", "pyproject.toml", "pytest.ini", "workflows")
 
 
@@ -112,7 +113,10 @@ class Copy:
                 facts = json.loads(path.read_text(encoding="utf-8"))
                 facts["steps"] = [step for step in facts["steps"] if step["id"] in kept]
                 path.write_text(json.dumps(facts), encoding="utf-8")
-        return cls(root)
+        copy = cls(root)
+        for criterion in _REHEARSED:  # each takes a deployment, and minutes; the rehearsal has tests of its own
+            copy.remove_criterion(criterion)
+        return copy
 
     def append(self, file: str, code: str) -> None:
         """Add code at the end of a module: it may wrap or replace what the module defines."""

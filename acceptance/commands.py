@@ -17,7 +17,10 @@ from gonogo.model import Finding
 CHECK = "documentation"
 # Programs that documents may call and that are not ours to describe.
 FOREIGN = frozenset(
-    {"cd", "cp", "curl", "flask", "git", "gunicorn", "mkdir", "pip", "python", "python3", "uvicorn", "."}
+    {
+        *("amtool", "cd", "cp", "curl", "flask", "git", "gunicorn", "mkdir", "pip", "promtool", "python", "python3"),
+        *("uvicorn", "."),
+    }
 )
 
 

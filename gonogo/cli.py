@@ -26,6 +26,7 @@ from gonogo.record_command import record
 from gonogo.recordings import RecordingSet, load_recordings
 from gonogo.report.document import verdict_document
 from gonogo.report.terminal import render
+from gonogo.rules_command import rules
 from gonogo.runs import RunDirectory
 from gonogo.signoff_command import signoff
 from gonogo.stub_commands import stub
@@ -95,6 +96,7 @@ def main() -> None:
 
 main.add_command(stub)
 main.add_command(record)
+main.add_command(rules)
 main.add_command(watch)
 main.add_command(probe)
 main.add_command(signoff)

@@ -16,7 +16,8 @@
         │   ├── WorkerDied          a release worker ended before it answered
         │   ├── OutboundConnection  a release tried to reach something other than its stub
         │   ├── ServiceGone         a live service stopped answering
-        │   └── ReleaseChanged      a live service answers as another release than before
+        │   ├── ReleaseChanged      a live service answers as another release than before
+        │   └── StackMissing        Prometheus or Alertmanager is not installed here
         ├── MissingReply            the model's reply that a claim rests on is not there ("prompt moved")
         └── ReportError             a report cannot be written or generated
 
@@ -38,6 +39,7 @@ __all__ = [
     "ReleaseChanged",
     "ReportError",
     "ServiceGone",
+    "StackMissing",
     "StatisticsError",
     "TargetError",
     "WorkerDied",
@@ -97,6 +99,10 @@ class ServiceGone(TargetError):
 
 class ReleaseChanged(TargetError):
     """A live service answers as another release than before; what was judged is no longer one thing."""
+
+
+class StackMissing(TargetError):
+    """Prometheus or Alertmanager is not installed here; the message says what to install."""
 
 
 class MissingReply(GonogoError):

@@ -5,13 +5,50 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Self
 
-__all__ = ["MetricSample", "buckets_of", "read_metrics"]
+__all__ = ["MetricSample", "Series", "buckets_of", "quoted", "read_metrics"]
 
 _LINE = re.compile(r"([a-zA-Z_:][\w:]*)(?:\{(.*)\})?\s+(\S+)")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 _ESCAPED = re.compile(r"\\(.)")
+_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_WRITTEN = re.compile(rf"({_NAME.pattern})(?:\{{(.*)\}})?")
+_WRITTEN_LABELS = re.compile(rf"\s*(?:{_LABEL.pattern}\s*(?:,\s*{_LABEL.pattern}\s*)*,?\s*)?")
+
+
+@dataclass(frozen=True)
+class Series:
+    """A metric as people write it: a name, and labels that its samples must have, ``errors_total{kind="x"}``."""
+
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    patterns: Mapping[str, str] = field(default_factory=dict)  # label -> regular expression
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a name, with labels or without.
+
+        Raises:
+            ValueError: it is neither.
+        """
+        found = _WRITTEN.fullmatch(text.strip())
+        if found is None or not _WRITTEN_LABELS.fullmatch(found[2] or ""):
+            raise ValueError(
+                f'{text!r} is not a metric; write a name such as runs_total or runs_total{{status="failed"}}'
+            )
+        return cls(found[1], _labels(found[2] or ""))
+
+    def __str__(self) -> str:
+        """As Prometheus reads it."""
+        wanted = [f"{label}={quoted(value)}" for label, value in self.labels.items()]
+        wanted += [f"{label}=~{quoted(pattern)}" for label, pattern in self.patterns.items()]
+        return f"{self.name}{{{','.join(wanted)}}}" if wanted else self.name
+
+    def of(self, ending: str = "", **labels: str) -> Series:
+        """The same with an ending of its name (``_count``) and more labels."""
+        return Series(self.name + ending, {**self.labels, **labels}, self.patterns)
 
 
 @dataclass(frozen=True)
@@ -28,6 +65,12 @@ class MetricSample:
         if wanted is None or wanted[1] != self.name:
             return False
         return all(self.labels.get(name) == value for name, value in _labels(wanted[2] or "").items())
+
+
+def quoted(text: str) -> str:
+    """A text as a label's value."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
 
 
 def _labels(text: str) -> dict[str, str]:

@@ -35,6 +35,7 @@ from gonogo.stub.control import Control, State
 from gonogo.stub.keeping import BoundedJournal
 from gonogo.stub.lease import Lease
 from gonogo.stub.protocols import SERVED
+from gonogo.triggers import Signal
 from gonogo.workflows import load_workflow
 
 ROOT = Path(__file__).parent.parent
@@ -55,6 +56,12 @@ RUN_BY_OTHERS = {
     ". .venv/bin/activate": ("Makefile", "BIN := .venv/bin"),
     "pip install ../gonogo": ("scripts/environment.py", "installing gonogo"),
     "gonogo report": ("Makefile", "$(BIN)/gonogo report"),
+    "promtool check rules alerts/gonogo.rules.yml": ("tests/test_rule_files.py", '"promtool", "check", "rules", RULES'),
+    "promtool test rules alerts/gonogo.rules.test.yml": (
+        "tests/test_rule_files.py",
+        '"promtool", "test", "rules", RULE_TESTS',
+    ),
+    "amtool check-config alerts/alertmanager.yml": ("tests/test_rule_files.py", '"amtool", "check-config", ROUTES'),
 }
 # Run in the example's folder, in this order, with the exit status that is expected.
 IN_THE_EXAMPLE = {
@@ -83,6 +90,12 @@ SIGNING = {
 }
 # Run in this project.
 PREFLIGHT = {"gonogo preflight": 0, "gonogo preflight --json --disk 500MB": 0}
+# Run in a copy of this project without its application, in this order.
+ALERTING = {
+    "gonogo rules": 0,
+    "gonogo rules --job blog --out alerts --webhook http://127.0.0.1:8099/rollback "
+    "--alert-webhook http://127.0.0.1:8099/people": 0,
+}
 # Started in this project, until the first line is there.
 SERVING = {
     "gonogo stub serve --port 0": 115,
@@ -171,6 +184,7 @@ class TestCommands:
             *WITH_RECORDINGS,
             *SIGNING,
             *PREFLIGHT,
+            *ALERTING,
             *SERVING,
             *APPLICATION,
             "cd docs/examples/letter",
@@ -278,6 +292,19 @@ class TestCommands:
         assert listed.returncode == 1, listed.stdout
         assert listed.stdout.startswith("failed  significant complaint")
         assert "ok      code-review: Jo Doe signed 2.0.0" in listed.stdout
+
+    def test_alerting_rules_are_written_as_documented(self, tmp_path: Path) -> None:
+        for name in ("workflows", "fixtures/cases", "acceptance"):
+            shutil.copytree(ROOT / name, tmp_path / name)
+        shutil.copy(ROOT / "conftest.py", tmp_path)
+        printed = run_all(ALERTING, tmp_path)
+        rules = yaml.safe_load(printed["gonogo rules"])
+        names = {rule["alert"] for group in rules["groups"] for rule in group["rules"] if "alert" in rule}
+        text = DOCUMENTS["docs/monitoring.md"]
+        assert {"GonogoBlind", "GonogoStepsFailing"} <= names
+        assert all(f"`{signal.value}`" in text for signal in Signal)
+        for path in (tmp_path / "alerts").iterdir():
+            assert f"`{path.name}`" in text
 
     def test_the_release_is_looked_at_as_documented(self) -> None:
         printed = run_all(PREFLIGHT, ROOT)

@@ -26,8 +26,14 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "counted",
         "tally",
         "durations",
+        "promql",
     ),
     (
+        "alert_files",
+        "alert_inbox",
+        "alert_rules",
+        "alert_tests",
+        "alerting",
         "checks",
         "contract",
         "criteria",
@@ -47,12 +53,20 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gathering", "generated", "verdict", "contents", "monitor"),
     ("definitions",),
     ("stub", "runs"),
-    ("collector", "targets", "probe", "dashboard"),
+    ("collector", "targets", "probe", "dashboard", "prometheus_stack"),
     # measurement through workers, and the workers at work
     ("latency", "report", "workbench"),
     ("aftermath", "recovery", "synthetic", "watching", "rehearsal"),
     ("rundown", "joining", "upkeep", "fixtures", "options", "stub_commands", "probe_command"),
-    ("capture", "recording_server", "record_command", "watch_command", "signoff_command", "preflight_command"),
+    (
+        "capture",
+        "recording_server",
+        "record_command",
+        "watch_command",
+        "signoff_command",
+        "preflight_command",
+        "rules_command",
+    ),
     ("plugin", "cli", "__main__"),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

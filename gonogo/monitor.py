@@ -271,7 +271,14 @@ class Monitor:
             )
         says = f"{now / 2**20:.0f} MiB, {now / reference:.2f} times the reference"
         if now - reference <= trigger.beyond:  # a multiple of little is little
-            return self._standing(trigger, now / reference, says, {})
+            grown = max(0.0, now - reference) / trigger.beyond if trigger.beyond else 0.0
+            limits = {
+                alarm: limit for alarm in (Alarm.ALERT, Alarm.ROLLBACK) if (limit := trigger.limit(alarm)) is not None
+            }
+            near = {
+                alarm: min(0.99, grown, now / reference / limit) if limit else 0.0 for alarm, limit in limits.items()
+            }
+            return self._standing(trigger, now / reference, says, near)
         return self._judge_value(trigger, look, now / reference, says)
 
     def _judge_value(

@@ -31,12 +31,12 @@ from dataclasses import dataclass, replace
 
 from gonogo.errors import StatisticsError
 
-__all__ = ["ShareState", "ShareTest"]
+__all__ = ["LEAP", "ShareState", "ShareTest"]
 
 # odds of the alternatives, as multiples of the odds of the limit: a share of 10 % against 5 %, 20 % against 10 % and total
 # failure are all found about as quickly as if each had been the only alternative
 _ODDS = (1.8, 2.25, 3.5)
-_LEAP = 10.0  # what one look multiplies the evidence by at most
+LEAP = 10.0  # what one look multiplies the evidence by at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class ShareTest:
         logs = []
         for share, log in zip(self.alternatives, state.logs, strict=True):
             ratio = bad * math.log(share / self.limit) + (events - bad) * math.log((1.0 - share) / (1.0 - self.limit))
-            ratio = min(ratio, covers * math.log(_LEAP))
+            ratio = min(ratio, covers * math.log(LEAP))
             larger, smaller = max(log, 0.0), min(log, 0.0)
             logs.append(min(self.most, larger + math.log1p(math.exp(smaller - larger)) + ratio))
         return replace(state, logs=tuple(logs), events=state.events + events, bad=state.bad + bad)

@@ -44,12 +44,18 @@ class Watch:
     sleep: Callable[[float], None] = time.sleep
     recovery: Recovery | None = field(default=None, init=False)
     standing: Standing | None = field(default=None, init=False)
+    _began: float | None = field(default=None, init=False)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the watch began; 0 before."""
+        return 0.0 if self._began is None else self.clock() - self._began
 
     def standings(self) -> Iterator[Standing]:
         """How the service stands after each look, until the time is over, or a rollback has been gone through."""
-        began = self.clock()
+        self._began = self.clock()
         while True:
-            self.standing = self.monitor.look(self.look(self.clock() - began))
+            self.standing = self.monitor.look(self.look(self.elapsed))
             yield self.standing
             trigger = self.standing.fired(Alarm.ROLLBACK)
             if trigger is not None:
@@ -57,7 +63,7 @@ class Watch:
                     self.recovery = self.roll_back(trigger)
                     yield self.standing
                 return
-            now = self.clock() - began
+            now = self.elapsed
             if now >= self.duration or self.stopped():
                 return
             # on a fixed schedule, and never later than the end; a look that took long does not move the next ones
@@ -125,5 +131,6 @@ def state_of(watch: Watch, about: Mapping[str, Json], ended: str | None) -> dict
         detected = round(acting.fired[Alarm.ROLLBACK], 3)
         nothing: dict[str, Json] = {"status": None, "recovered": None, "findings": []}
         action = {"state": "running", "trigger": acting.trigger.id, "detected": detected, **nothing}
+        about = {**about, "elapsed": round(watch.elapsed, 3)}  # no look is taken meanwhile, and yet the watch lives
     standing = {} if watch.standing is None else watch.standing.as_json()
     return {**standing, **about, "action": action, "ended": ended}

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from scipy import special
 
 from gonogo.criteria import load_criteria
-from gonogo.sequential import ShareTest
+from gonogo.sequential import LEAP, ShareTest
 from gonogo.statistics import proportion
 from gonogo.triggers import Alarm, WatchRules
 
@@ -71,7 +71,7 @@ class Tests(Judge):
 
     def take(self, events: Counts, bad: Counts) -> npt.NDArray[np.bool_]:
         """One more look at each."""
-        ratios = np.exp(np.minimum(bad[:, None] * self._bad + (events - bad)[:, None] * self._good, math.log(10.0)))
+        ratios = np.exp(np.minimum(bad[:, None] * self._bad + (events - bad)[:, None] * self._good, math.log(LEAP)))
         after = np.minimum((self.statistics + 1.0) * ratios, self._most)
         self.statistics = np.where(events[:, None] > 0, after, self.statistics)
         fires: npt.NDArray[np.bool_] = self.statistics.mean(axis=1) >= self._threshold

@@ -550,6 +550,12 @@ class TestTheRest:
         for key in known:
             assert re.search(rf"`(\[+)?{key}(\]+)?`|\.{key}\]\]", DOCUMENTS["docs/criteria.md"]), key
 
+    def test_the_runbook_has_a_section_for_everything_that_fires(self) -> None:
+        rules = load_criteria(ROOT / "acceptance" / "criteria.toml").watch
+        assert rules is not None
+        sections = set(re.findall(r"(?m)^## (\S+)$", DOCUMENTS[rules.runbook]))
+        assert {*(trigger.id for trigger in rules.triggers), "blind"} <= sections
+
     def test_every_key_of_target_is_explained(self, tmp_path: Path) -> None:
         text = DOCUMENTS["docs/live.md"].partition("## The section")[2]
         for spoiled in ((), ("answers",), ("metric_names",)):

@@ -72,9 +72,9 @@ class TestTheSchedule:
 
     @pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf])
     def test_what_is_none_is_refused(self, value: float) -> None:
-        with pytest.raises(TargetError, match="rate = .* is no positive number"):
+        with pytest.raises(TargetError, match=r"rate = .* is no positive number"):
             Schedule(value, 1.0)
-        with pytest.raises(TargetError, match="duration = .* is no positive number"):
+        with pytest.raises(TargetError, match=r"duration = .* is no positive number"):
             Schedule(1.0, value)
 
 

@@ -58,7 +58,7 @@ def test_many_watches_at_once_are_judged_by_the_same_arithmetic(test: ShareTest)
     many, states = Tests(test, watches), [test.begin] * watches
     fired = 0
     for look in range(looks):
-        share = test.limit * (0.2 if look < 50 else 1.6 if look < 100 else 0.05)
+        share = test.limit * (0.2 if look < 50 else 2.0 if look < 110 else 0.05)
         events = random.poisson(4.0, size=watches) * (random.random(watches) < 0.8)
         bad = random.binomial(events, share)
         fires = many.take(events, bad)
@@ -75,7 +75,7 @@ def test_many_watches_at_once_are_judged_by_the_same_arithmetic(test: ShareTest)
 @pytest.mark.parametrize("minute", [0, 5])
 @pytest.mark.parametrize(("share", "test", "seconds"), PROMISES, ids=["20 % rolls back", "10 % alerts"])
 def test_a_fault_is_found_in_time(share: float, test: ShareTest, seconds: float, minute: int) -> None:
-    assert is_shown(test, share, minute * 60.0, seconds, watches=6000, seed=11)
+    assert is_shown(test, share, minute * 60.0, seconds, watches=12000, seed=11)
 
 
 @pytest.mark.exhaustive

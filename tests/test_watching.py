@@ -184,17 +184,16 @@ def test_a_failed_rollback_is_a_failing_finding() -> None:
 
 
 def test_the_dashboard_is_told_of_a_rollback_that_goes_on_and_of_one_that_is_verified() -> None:
-    states = []
-    watch: Watch
-
-    def roll_back(trigger: TriggerStanding) -> Recovery:
-        return verified(trigger)
-
-    watch = watched(Service(lambda at: 5), roll_back=roll_back)
-    watch.recovery, kept = None, watch.recovery
-    states.append(state_of(watch, {}, None)["action"])
-    watch.recovery = kept
-    states.append(state_of(watch, {}, "NO-GO")["action"])
-    assert [one["state"] for one in states if isinstance(one, dict)] == ["running", "verified"]
+    watch = watched(Service(lambda at: 5), roll_back=verified)
     assert watch.standing is not None
     assert watch.standing.alarm is Alarm.ROLLBACK
+    watch.recovery, kept = None, watch.recovery
+    watch.sleep(7.0)
+    going_on = state_of(watch, {}, None)
+    watch.recovery = kept
+    over = state_of(watch, {}, "NO-GO")
+    assert isinstance(going_on["action"], dict)
+    assert isinstance(over["action"], dict)
+    assert (going_on["action"]["state"], over["action"]["state"], over["ended"]) == ("running", "verified", "NO-GO")
+    assert going_on["elapsed"] == watch.standing.at + 7.0, "it moves on, or the page would take the watch for dead"
+    assert over["action"]["recovered"] == 3.5, "a moment of the watch, as the trigger's is"

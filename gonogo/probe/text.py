@@ -45,7 +45,7 @@ def table_of(account: Account) -> Table:
     table.add_column(no_wrap=True, style="bold")
     table.add_column(overflow="fold")
     for name, told in _lines(account):
-        table.add_row(Text(name), Text(printable(told)))
+        table.add_row(Text(printable(name)), Text(printable(told)))
     return table
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gonogo.rehearsal import table_of
+from gonogo.rehearsed import table_of
 
 pytestmark = pytest.mark.criterion("rollback")
 

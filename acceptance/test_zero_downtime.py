@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gonogo.rehearsal import nothing_is_lost
+from gonogo.rehearsed import nothing_is_lost
 
 pytestmark = pytest.mark.criterion("zero-downtime")
 

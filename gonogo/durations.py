@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import click
@@ -27,8 +28,8 @@ class Duration(click.ParamType[float]):
             return value
         found = _FORM.fullmatch(str(value).strip())
         seconds = float(found[1]) * _SECONDS[found[2]] if found else 0.0
-        if seconds <= 0:
-            self.fail(f"{value!r} is no length of time; write a number and its unit, such as 90s, 5m or 1h", param, ctx)
+        if not 0 < seconds < math.inf:
+            self.fail(f"{value!r} is no duration; write one such as 60s, 5m or 1h", param, ctx)
         return seconds
 
 

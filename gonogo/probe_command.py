@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-import math
 import os
 import re
 import signal
@@ -22,6 +21,7 @@ from rich.console import Console
 
 from gonogo.contract import Contract
 from gonogo.criteria import load_criteria
+from gonogo.durations import DURATION
 from gonogo.errors import TargetError
 from gonogo.figures import printable
 from gonogo.model import Status
@@ -42,27 +42,6 @@ _METHOD = re.compile(r"[A-Z]+")
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _PATH = re.compile(r"/[!-\"$-~]*")
 _WITHOUT_EFFECT = frozenset({"GET", "HEAD", "OPTIONS"})
-
-
-class _Duration(click.ParamType[float]):
-    """``60s``, ``5m``, ``1h``: seconds."""
-
-    name = "duration"
-    _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}  # noqa: RUF012  # never changed
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        """What the help shows."""
-        return "DURATION"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The seconds that are meant."""
-        if isinstance(value, float):
-            return value
-        written = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h)", str(value).strip())
-        seconds = float(written[1]) * self._UNITS[written[2]] if written else 0.0
-        if not 0 < seconds < math.inf:
-            self.fail(f"{value!r} is no duration; write one such as 60s, 5m or 1h", param, ctx)
-        return seconds
 
 
 @dataclass(frozen=True)
@@ -99,7 +78,7 @@ class _Wanted:
 
 @click.command()
 @click.argument("url")
-@click.option("--for", "duration", type=_Duration(), default="60s", show_default=True, help="How long.")
+@click.option("--for", "duration", type=DURATION, default="60s", show_default=True, help="How long.")
 @click.option(
     "--rate",
     type=click.FloatRange(0, 100_000, min_open=True),
@@ -128,9 +107,7 @@ class _Wanted:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A file of JSON that each request carries.",
 )
-@click.option(
-    "--timeout", type=_Duration(), default="5s", show_default=True, help="For an answer, a second try included."
-)
+@click.option("--timeout", type=DURATION, default="5s", show_default=True, help="For an answer, a second try included.")
 @click.option(
     "--expect",
     "expected",

@@ -25,7 +25,6 @@ __all__ = ["Previous", "Recovery", "WayBack"]
 _ANSWERS = 10  # that the previous release must give in a row, each on a connection of its own
 _PAUSE = 0.05  # seconds between two of them
 _COMMAND_TIME = 300.0  # seconds that the command may take
-_ANSWER_TIME = 60.0  # seconds after it within which the previous release must answer
 CHECK = "rollback"
 
 
@@ -187,6 +186,7 @@ class WayBack:
         command: what restores it, word by word.
         log: the file that its output goes to.
         environ: where the service's token is read.
+        patience: seconds after the command within which the previous release must answer.
     """
 
     url: str
@@ -196,6 +196,7 @@ class WayBack:
     command: Sequence[str]
     log: Path
     environ: Mapping[str, str]
+    patience: float = 60.0
 
     def __call__(self, trigger: TriggerStanding) -> Recovery:
         """Go back."""
@@ -207,7 +208,7 @@ class WayBack:
             lambda: SocketTransport(self.url, quick, self.environ),
             quick,
             self.previous.version,
-            patience=_ANSWER_TIME,
+            patience=self.patience,
         )
         findings = [ran, says]
         if answered is not None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,9 +15,10 @@ from gonogo.definitions import Definitions
 from gonogo.errors import DefinitionError, ProductFailure, TargetError
 from gonogo.model import Case, Finding
 from gonogo.monitor import Monitor
-from gonogo.probe.account import Account, Connections
+from gonogo.probe.account import Connections
 from gonogo.probe.running import RunningProbe, running_probe
-from gonogo.recovery import Previous, Recovery, WayBack
+from gonogo.recovery import Previous, WayBack
+from gonogo.rehearsed import CHECK, Fired, Swapped, assess_firing, wanted_of
 from gonogo.standing import Standing
 from gonogo.stub import FaultPlan, LlmFault
 from gonogo.stub.remote import RemoteStub, served_stub
@@ -28,68 +29,7 @@ from gonogo.triggers import Alarm, Signal, Trigger, WatchRules
 from gonogo.watching import Watch
 from gonogo.workbench import Target
 
-__all__ = ["Fired", "Rehearsal", "Swapped", "nothing_is_lost", "table_of"]
-
-CHECK = "rehearsal"
-
-
-@dataclass(frozen=True)
-class Swapped:
-    """What users saw while releases took each other's place ``swaps`` times. ``seconds``: how long each took.
-
-    ``asked``: reads, on kept and on fresh connections. ``slow``: runs whose model took its time, so that some were going on
-    at each hand-over.
-    """
-
-    swaps: int
-    seconds: tuple[float, ...]
-    asked: Account
-    slow: Account
-
-    @property
-    def text(self) -> str:
-        """What users saw, for a reader."""
-        rows = [("swaps", str(self.swaps)), ("seconds of each", ", ".join(f"{one:.1f}" for one in self.seconds))]
-        return "\n".join(
-            [
-                *(f"{name}: {value}" for name, value in rows),
-                "",
-                "reads",
-                *_told(self.asked),
-                "",
-                "slow runs",
-                *_told(self.slow),
-            ]
-        )
-
-
-@dataclass(frozen=True)
-class Fired:
-    """How a trigger went that was fired on purpose.
-
-    Attributes:
-        trigger: which.
-        wanted: what it had to say: to roll back, or to alert where it never rolls back.
-        detected: seconds from the moment when the service broke until the trigger fired; none where it did not.
-        recovery: how the previous release came back; none where nothing had to, or nothing fired.
-        assessment: what was looked at, and what could not be.
-    """
-
-    trigger: Trigger
-    wanted: Alarm
-    detected: float | None
-    recovery: Recovery | None
-    assessment: Assessment
-
-    @property
-    def row(self) -> tuple[str, str, str, str]:
-        """Trigger, detected after, recovered after, previous release verified: as a report shows it."""
-        recovery = self.recovery
-        back = "" if recovery is None or recovery.answered is None else f"{recovery.answered:.1f} s"
-        verified = "" if recovery is None else "yes" if recovery.is_verified else "NO"
-        if self.wanted is Alarm.ALERT:
-            back, verified = "(alert only)", "(alert only)"
-        return self.trigger.id, "NOT" if self.detected is None else f"{self.detected:.1f} s", back, verified
+__all__ = ["Rehearsal"]
 
 
 class Rehearsal:
@@ -228,7 +168,7 @@ class Rehearsal:
             assessment = Assessment((Finding(CHECK, False, f"{trigger.id}: {error}"),))
         except TargetError as error:
             assessment = Assessment(gaps=(f"{trigger.id} was never seen firing: {error}",))
-        return Fired(trigger, _wanted(trigger), None, None, assessment)
+        return Fired(trigger, wanted_of(trigger), None, None, assessment)
 
     def _fire(self, trigger: Trigger, *, rate: float, reference: float, patience: float) -> Fired:
         """Break the service in the way by which this trigger must fire, and see what comes of it.
@@ -237,7 +177,7 @@ class Rehearsal:
             trigger: which.
             rate: runs a second that users ask for.
             reference: seconds at the beginning in which all must be quiet, and memory is looked at.
-            patience: seconds, from the break, within which it must fire.
+            patience: seconds within which it must fire, and within which the previous release must answer afterwards.
 
         Raises:
             ProductFailure: the candidate cannot be put in service.
@@ -253,7 +193,7 @@ class Rehearsal:
         else:
             strike = self.stage.plant(trigger.id)
         self._serves = ""
-        wanted = _wanted(trigger)
+        wanted = wanted_of(trigger)
         looker = Looker(self.stage.url, self.contract, self._environ, complaints=lambda: dict(complaints))
         # whatever else fires must not go back in its place
         others = [one for one in self.rules.triggers if one.alert is not None and one.id != trigger.id]
@@ -268,6 +208,7 @@ class Rehearsal:
             self.stage.rollback,
             self._scratch / f"{trigger.id}.rollback.log",
             self._environ,
+            patience,
         )
         watch = Watch(
             Monitor(rules, self.contract.metrics, steps),
@@ -293,7 +234,7 @@ class Rehearsal:
         assert watch.standing is not None
         if watch.recovery is not None and watch.recovery.is_verified:
             self._serves = "baseline"
-        return _judged(trigger, wanted, watch.standing, early, broken, watch.recovery)
+        return assess_firing(trigger, wanted, watch.standing, early, broken, watch.recovery)
 
     @cached_property
     def _previous(self) -> Previous:
@@ -302,107 +243,3 @@ class Rehearsal:
     def close(self) -> None:
         """Take the stage down."""
         self._stack.close()
-
-
-def _wanted(trigger: Trigger) -> Alarm:
-    """What a trigger says that was fired on purpose: the gravest that it can."""
-    return Alarm.ALERT if trigger.rollback is None else Alarm.ROLLBACK
-
-
-def _judged(
-    trigger: Trigger,
-    wanted: Alarm,
-    last: Standing,
-    early: Standing | None,
-    broken: float | None,
-    recovery: Recovery | None,
-) -> Fired:
-    own = next(one for one in last.triggers if one.trigger.id == trigger.id)
-    moment = own.fired.get(wanted)
-    findings = []
-    if early is None or broken is None:
-        before = last.fired(Alarm.ALERT) or last.fired(Alarm.ROLLBACK)
-        what = f"{before.trigger.id} fired: {before.says}" if before is not None else "the watch ended"
-        findings.append(Finding(CHECK, False, f"{trigger.id}: {what} before anything was broken"))
-        return Fired(trigger, wanted, None, recovery, Assessment(tuple(findings)))
-    noisy = [one.trigger.id for one in early.triggers if one.fired]
-    findings.append(
-        Finding(
-            CHECK,
-            not noisy,
-            f"{trigger.id}: {'quiet' if not noisy else ', '.join(noisy) + ' fired'} while all was well",
-        )
-    )
-    word = "rolls back" if wanted is Alarm.ROLLBACK else "alerts"
-    if moment is None:
-        others = [f"{one.trigger.id} ({one.says})" for one in last.triggers if one.fired]
-        instead = f"; instead fired {', '.join(others)}" if others else ""
-        blind = f"; {own.blind}" if own.blind else ""
-        said = f"{trigger.id}: did not fire within {last.at - broken:.0f} s: {own.says}{blind}{instead}"
-        findings.append(Finding(CHECK, False, said))
-        return Fired(trigger, wanted, None, recovery, Assessment(tuple(findings)))
-    detected = max(0.0, moment - broken)
-    findings.append(Finding(CHECK, True, f"{trigger.id}: {word} {detected:.1f} s after the service broke: {own.says}"))
-    if recovery is not None:
-        findings += [replace(one, reason=f"{trigger.id}: {one.reason}") for one in recovery.findings]
-    return Fired(trigger, wanted, detected, recovery, Assessment(tuple(findings)))
-
-
-def nothing_is_lost(swapped: Swapped, *, resolution: float) -> Assessment:
-    """Whether every request had a good answer, whichever release gave it, and whether the accounts can tell.
-
-    Args:
-        swapped: what users saw.
-        resolution: seconds that the probe of the reads must be able to tell apart.
-    """
-    findings, gaps = [], []
-    for what, account in (("reads", swapped.asked), ("slow runs", swapped.slow)):
-        failed = account.failed - account.unsent
-        kinds = "".join(
-            f"; {one.count} {one.kind} from {one.first:.1f} to {one.last:.1f} s" for one in account.failures
-        )
-        reason = f"{what}: {account.answered} of {account.sent} requests had a good answer, {account.retried} when sent again{kinds}"
-        findings.append(Finding(CHECK, failed == 0, reason, "\n".join(_told(account))))
-        if account.lost or account.unsent:
-            gaps.append(f"{what}: {account.unsent} requests could not be sent, {account.lost} are not accounted for")
-        seen = {one.release for one in account.releases if one.release is not None}
-        if len(seen) < 2:
-            who = ", ".join(sorted(seen)) or "nobody who says which release it is"
-            gaps.append(f"{what}: answered by {who}; no swap was seen")
-    asked = swapped.asked
-    least, most = asked.away
-    gap = (
-        f"the longest time without a good answer was {asked.gap.length * 1000:.0f} ms in {swapped.swaps} swaps; the probe can tell "
-        f"{asked.resolution * 1000:.0f} ms apart, so the service was away for {least * 1000:.0f} to {most * 1000:.0f} ms"
-    )
-    if asked.resolution > resolution:
-        gaps.append(f"{gap}; {resolution * 1000:.0f} ms are asked for: use a machine with less to do")
-    else:
-        findings.append(Finding(CHECK, True, gap))
-    return Assessment(tuple(findings), tuple(gaps))
-
-
-def _told(account: Account) -> list[str]:
-    """An account, line by line."""
-    latency = account.latency
-    lines = [
-        f"{account.sent} sent = {account.answered} answered + {account.failed} failed; {account.lost} lost, {account.retried} retried",
-        f"longest gap {account.gap.length * 1000:.0f} ms, resolution {account.resolution * 1000:.0f} ms",
-    ]
-    if latency is not None:
-        lines.append(f"answered within {latency.p50 * 1000:.0f} ms (half), {latency.p99 * 1000:.0f} ms (99 of 100)")
-    lines += [
-        f"{one.count} by release {one.release}, from {one.first:.1f} to {one.last:.1f} s" for one in account.releases
-    ]
-    return lines + [
-        f"failed: {one.count} {one.kind}, from {one.first:.1f} to {one.last:.1f} s" for one in account.failures
-    ]
-
-
-def table_of(fired: Sequence[Fired]) -> str:
-    """Trigger, detected after, recovered after, previous release verified: as text in columns."""
-    rows = [("trigger", "detected after", "recovered after", "previous release verified"), *(one.row for one in fired)]
-    widths = [max(len(row[place]) for row in rows) for place in range(4)]
-    return "\n".join(
-        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )

@@ -9,7 +9,7 @@ import pytest
 from gonogo.assessment import Assessment
 from gonogo.model import Status
 from gonogo.probe.account import Account, Failures, Gap, Load, Schedule, Seen, Spread
-from gonogo.rehearsal import Fired, Swapped, nothing_is_lost, table_of
+from gonogo.rehearsed import Fired, Swapped, nothing_is_lost, table_of
 from gonogo.triggers import Alarm, Signal, Trigger
 
 BOTH = (Seen("1.9.0", 50, 0.0, 5.0), Seen("2.0.0", 50, 5.0, 10.0))

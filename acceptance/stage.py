@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from gonogo.errors import ProductFailure, TargetError
@@ -59,7 +60,7 @@ class OpsStage:
             self._add(self._versions[role], release.tree)
         self._ops("migrate", self._versions["baseline"])
 
-    @property
+    @cached_property
     def url(self) -> str:
         """Where users ask."""
         status = json.loads(self._call("status", "--json").stdout)

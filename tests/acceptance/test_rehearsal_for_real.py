@@ -1,0 +1,126 @@
+"""The rehearsal's criteria on a real deployment, with the hand-over and the way back broken on purpose: each is NO-GO."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+import conftest as wiring
+from gonogo.definitions import load_definitions
+from gonogo.model import Status
+from gonogo.rehearsal import Rehearsal
+from gonogo.rehearsed import nothing_is_lost
+from gonogo.targets.stage import Stage
+from gonogo.triggers import Alarm
+from gonogo.workbench import Workbench
+
+
+@pytest.fixture
+def rehearsal(tmp_path: Path) -> Iterator[Rehearsal]:
+    definitions = load_definitions(wiring.pytest_gonogo_project())
+    with (
+        closing(Workbench(definitions)) as workbench,
+        closing(Rehearsal(definitions, workbench.baseline, tmp_path, os.environ)) as found,
+    ):
+        yield found
+
+
+@dataclass
+class Broken:
+    """A stage whose hand-over, or whose way back, is broken."""
+
+    real: Stage
+    deploys: Callable[[Stage, str], None]
+    rollback: Sequence[str] = ()
+    outages: list[tuple[float, float]] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return self.real.url
+
+    def deploy(self, role: str) -> None:
+        began = time.monotonic()
+        self.deploys(self.real, role)
+        self.outages.append((began, time.monotonic()))
+
+    def plant(self, trigger: str) -> Callable[[], None]:
+        return self.real.plant(trigger)
+
+    def close(self) -> None:
+        self.real.close()
+
+
+def stops_first(stage: Stage, role: str) -> None:
+    stage._ops("stop")  # type: ignore[attr-defined]  # the bundled stage, whose deployer is used in a wrong way
+    stage.deploy(role)
+
+
+def kills_the_old_one(stage: Stage, role: str) -> None:
+    """No drain: the old release is killed while it serves, and the new one is started then."""
+    import json
+    import signal
+
+    told = json.loads(stage._call("status", "--json").stdout)  # type: ignore[attr-defined]  # as above
+    for running in told["running"]:
+        for pid in (running["pid"], *running["workers"]):
+            os.kill(pid, signal.SIGKILL)
+    stage.deploy(role)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("deploys", [stops_first, kills_the_old_one], ids=["socket closed first", "no drain"])
+def test_a_broken_hand_over_is_no_go_and_its_gap_is_right(
+    rehearsal: Rehearsal, deploys: Callable[[Stage, str], None]
+) -> None:
+    broken = Broken(rehearsal.stage, deploys)
+    rehearsal.__dict__["stage"] = broken
+    swapped = rehearsal.swap(1, rate=50, slow_rate=2, delay=1.0)
+    assessment = nothing_is_lost(swapped, resolution=5.0)
+    assert assessment.status is Status.NO_GO
+    assert "failed" in assessment.lines[0]
+    (began, ended), account = broken.outages[-1], swapped.asked
+    first, last = account.gap.start, account.gap.end
+    assert account.moment(began) - account.resolution <= first, "the gap lies within the hand-over"
+    assert last <= account.moment(ended) + account.resolution
+    assert account.gap.length > 0.5, "a release does not start in less"
+    # reads may wait for the release to come; runs that were going on cannot
+    assert account.failed + swapped.slow.failed > 0
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(
+    ("rollback", "said"),
+    [
+        (
+            (sys.executable, "-c", "import sys; sys.exit('no previous release')"),
+            "ended with status 1: no previous release",
+        ),
+        ((sys.executable, "-c", ""), "not release 1.9.0"),
+    ],
+    ids=["a command that fails", "a command that does nothing"],
+)
+def test_a_way_back_that_is_none_is_no_go(rehearsal: Rehearsal, rollback: Sequence[str], said: str) -> None:
+    rehearsal.__dict__["stage"] = Broken(rehearsal.stage, lambda stage, role: stage.deploy(role), rollback)
+    fired = rehearsal.fire(rehearsal.rules["errors"], rate=20, reference=2, patience=15)
+    assert fired.wanted is Alarm.ROLLBACK
+    assert fired.detected is not None
+    assert fired.assessment.status is Status.NO_GO
+    assert said in " ".join(fired.assessment.lines)
+    assert fired.row[3] == "NO"
+
+
+@pytest.mark.exhaustive
+def test_a_trigger_for_which_nothing_can_be_planted_is_unproven(rehearsal: Rehearsal) -> None:
+    from dataclasses import replace
+
+    unknown = replace(rehearsal.rules["errors"], id="unheard-of")
+    fired = rehearsal.fire(unknown, rate=20, reference=2, patience=5)
+    assert fired.assessment.status is Status.INCONCLUSIVE
+    assert "unheard-of was never seen firing" in fired.assessment.lines[0]

@@ -17,7 +17,6 @@ from typing import Any
 from app.errors import LLMServerError
 from app.workflow.llm_client import LLMClient, Question, Reply
 from app.workflow.scripts import llm_processor
-from app.workflow.scripts.prompt_constructor import construct_prompt
 
 __all__ = ["DEFECTS", "plant"]
 
@@ -47,12 +46,12 @@ def _runs_fail(struck: Struck, only: str | None = None) -> None:
 
 
 def _construction(struck: Struck, breaks: Callable[[], None]) -> None:
-    calls = itertools.count()
+    real, calls = vars(llm_processor)["construct_prompt"], itertools.count()  # which may be planted already
 
     def construct(step: Any, inputs: Mapping[str, str]) -> Any:
         if next(calls) % _OFTEN == 0 and struck():
             breaks()
-        return construct_prompt(step, inputs)
+        return real(step, inputs)
 
     vars(llm_processor)["construct_prompt"] = construct
 

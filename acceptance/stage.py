@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -77,24 +78,35 @@ class OpsStage:
         """By the deployer, with everything that it does: checks, backup, trial, hand-over, drain, verification."""
         self._ops("deploy", self._versions[role])
 
-    def plant(self, trigger: str) -> Callable[[], None]:
+    def plant(self, *triggers: str) -> Callable[[], None]:
         """Deploy a candidate that is going to break."""
-        if f'"{trigger}"' not in _PLANTED.read_text(encoding="utf-8"):
-            raise TargetError(f"no defect is known by which {trigger!r} must fire; add one to acceptance/planted.py")
-        version = f"{self._versions['candidate']}+{trigger}"
-        struck = self._context.scratch / f"{trigger}.struck"
-        overlay = self._context.scratch / f"overlay-{trigger}"
+        known = _PLANTED.read_text(encoding="utf-8")
+        for trigger in triggers:
+            if f'"{trigger}"' not in known:
+                raise TargetError(
+                    f"no defect is known by which {trigger!r} must fire; add one to acceptance/planted.py"
+                )
+        name = triggers[0] if len(triggers) == 1 else f"{len(triggers)}-defects"
+        version = f"{self._versions['candidate']}+{name}"
+        struck = self._context.scratch / f"{name}.struck"
+        struck.unlink(missing_ok=True)
+        if not (self._site / "releases" / version).exists():
+            self._plant(version, triggers, struck)
+        self._ops("deploy", version)
+        return struck.touch
+
+    def _plant(self, version: str, triggers: Sequence[str], struck: Path) -> None:
+        """Take in a candidate that says that it is this version, and that breaks once the file ``struck`` is there."""
+        overlay = Path(tempfile.mkdtemp(dir=self._context.scratch))
         tree = self._context.candidate.tree
         (overlay / _PROCESSOR).parent.mkdir(parents=True)
         processor = (tree / _PROCESSOR).read_text(encoding="utf-8")
         (overlay / _PROCESSOR).write_text(_RELEASE.sub(rf"\g<1>{version}\g<3>", processor), encoding="utf-8")
         shutil.copyfile(_PLANTED, overlay / "app" / "planted.py")
-        entry = (tree / "app" / "wsgi.py").read_text(encoding="utf-8")
-        entry += f"\nfrom app.planted import plant\n\nplant({trigger!r}, {str(struck)!r})\n"
+        entry = (tree / "app" / "wsgi.py").read_text(encoding="utf-8") + "\nfrom app.planted import plant\n"
+        entry += "".join(f"\nplant({trigger!r}, {str(struck)!r})\n" for trigger in triggers)
         (overlay / "app" / "wsgi.py").write_text(entry, encoding="utf-8")
         self._add(version, tree, overlay)
-        self._ops("deploy", version)
-        return struck.touch
 
     def back_up(self) -> Iterator[Finding]:
         """By the deployer, as before each deploy."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -87,7 +87,7 @@ class Rehearsal:
         return stage
 
     @cached_property
-    def _cases(self) -> tuple[Case, ...]:
+    def cases(self) -> tuple[Case, ...]:
         """A recorded case of each step."""
         workflow = self._definitions.workflow
         return tuple(cases[0] for step in workflow.steps if (cases := workflow.cases_of(step.id)))
@@ -98,7 +98,7 @@ class Rehearsal:
         transport = SocketTransport(self.stage.url, self.contract, self._environ)
         paths = []
         try:
-            for case in self._cases[:4]:
+            for case in self.cases[:4]:
                 method, path, body = self.contract.call("create").at(
                     self.contract.named(case.inputs), title=f"rehearsal {case.path}"
                 )
@@ -135,6 +135,19 @@ class Rehearsal:
             timeout=30.0,
             release_header=self.contract.version_header,
         )
+
+    @contextmanager
+    def users(self, rate: float) -> Iterator[None]:
+        """Users who run steps, so many a second; while a block runs, whatever becomes of their requests."""
+        with self._running(rate):
+            yield
+
+    def plant(self, *triggers: str) -> Callable[[], None]:
+        """In the place of the previous release: a candidate that breaks, by these triggers, when what is returned is called."""
+        self._deploy("baseline")
+        strike = self.stage.plant(*triggers)
+        self._serves = ""
+        return strike
 
     def swap(self, swaps: int, *, rate: float, slow_rate: float, delay: float) -> Swapped:
         """Let candidate and previous release take each other's place, while users ask.
@@ -183,16 +196,16 @@ class Rehearsal:
             ProductFailure: the candidate cannot be put in service.
             TargetError: the stage has no defect for this trigger.
         """
-        self._deploy("baseline")
         complaints: dict[str, bool] = {}
         if trigger.signal is Signal.COMPLAINTS:
+            self._deploy("baseline")
             self._deploy("candidate")
 
             def strike() -> None:
                 complaints["rehearsed"] = True
         else:
-            strike = self.stage.plant(trigger.id)
-        self._serves = ""
+            strike = self.plant(trigger.id)
+        self._serves = ""  # from here on, whatever the way back leads to
         wanted = wanted_of(trigger)
         looker = Looker(self.stage.url, self.contract, self._environ, complaints=lambda: dict(complaints))
         # whatever else fires must not go back in its place
@@ -238,7 +251,7 @@ class Rehearsal:
 
     @cached_property
     def _previous(self) -> Previous:
-        return Previous.of(self._baseline, self._cases)
+        return Previous.of(self._baseline, self.cases)
 
     def close(self) -> None:
         """Take the stage down."""

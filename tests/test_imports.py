@@ -56,7 +56,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("collector", "targets", "probe", "dashboard", "prometheus_stack"),
     # measurement through workers, and the workers at work
     ("latency", "report", "workbench"),
-    ("aftermath", "recovery", "synthetic", "watching", "rehearsed", "rehearsal"),
+    ("aftermath", "recovery", "synthetic", "watching", "rehearsed", "rehearsal", "monitoring"),
     ("rundown", "joining", "upkeep", "fixtures", "options", "stub_commands", "probe_command"),
     (
         "capture",

@@ -56,8 +56,8 @@ class Stage(Protocol):
         """Put ``candidate`` or ``baseline`` in service, in place of whatever is; back when users are served by it alone."""
         ...
 
-    def plant(self, trigger: str) -> Callable[[], None]:
-        """Put a candidate in service that is well, and in which something is going to break by which this trigger must fire.
+    def plant(self, *triggers: str) -> Callable[[], None]:
+        """Put a candidate in service that is well, and in which something is going to break by which these triggers must fire.
 
         Returns:
             What breaks it.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -15,11 +18,14 @@ import pytest
 import conftest as wiring
 from gonogo.definitions import load_definitions
 from gonogo.model import Status
+from gonogo.monitoring import alerts_arrive, logs_are_structured
 from gonogo.rehearsal import Rehearsal
 from gonogo.rehearsed import nothing_is_lost
 from gonogo.targets.stage import Stage
 from gonogo.triggers import Alarm
 from gonogo.workbench import Workbench
+
+PROMETHEUS = shutil.which("prometheus") and shutil.which("prometheus-alertmanager")
 
 
 @pytest.fixture
@@ -50,11 +56,22 @@ class Broken:
         self.deploys(self.real, role)
         self.outages.append((began, time.monotonic()))
 
-    def plant(self, trigger: str) -> Callable[[], None]:
-        return self.real.plant(trigger)
+    def plant(self, *triggers: str) -> Callable[[], None]:
+        return self.real.plant(*triggers)
 
     def close(self) -> None:
         self.real.close()
+
+
+class Sound(Broken):
+    """A stage whose defects break nothing."""
+
+    def __init__(self, real: Stage) -> None:
+        super().__init__(real, lambda stage, role: stage.deploy(role))
+
+    def plant(self, *triggers: str) -> Callable[[], None]:
+        self.real.deploy("candidate")
+        return lambda: None
 
 
 def stops_first(stage: Stage, role: str) -> None:
@@ -64,9 +81,6 @@ def stops_first(stage: Stage, role: str) -> None:
 
 def kills_the_old_one(stage: Stage, role: str) -> None:
     """No drain: the old release is killed while it serves, and the new one is started then."""
-    import json
-    import signal
-
     told = json.loads(stage._call("status", "--json").stdout)  # type: ignore[attr-defined]  # as above
     for running in told["running"]:
         for pid in (running["pid"], *running["workers"]):
@@ -118,9 +132,32 @@ def test_a_way_back_that_is_none_is_no_go(rehearsal: Rehearsal, rollback: Sequen
 
 @pytest.mark.exhaustive
 def test_a_trigger_for_which_nothing_can_be_planted_is_unproven(rehearsal: Rehearsal) -> None:
-    from dataclasses import replace
-
     unknown = replace(rehearsal.rules["errors"], id="unheard-of")
     fired = rehearsal.fire(unknown, rate=20, reference=2, patience=5)
     assert fired.assessment.status is Status.INCONCLUSIVE
     assert "unheard-of was never seen firing" in fired.assessment.lines[0]
+
+
+@pytest.mark.exhaustive
+@pytest.mark.skipif(
+    not PROMETHEUS, reason="Prometheus is not installed; install prometheus and prometheus-alertmanager"
+)
+def test_each_alert_arrives_when_the_service_breaks_and_none_before(rehearsal: Rehearsal) -> None:
+    assessment = alerts_arrive(rehearsal, rate=40, window=20, quiet=20, patience=90)
+    assert assessment.status is Status.GO, "\n".join(assessment.lines)
+    (*lines,) = rehearsal.stage.log()
+    every, wherever = ["release"], {"route": ["request_id"], "step": ["request_id", "input_format", "output_format"]}
+    found = list(logs_are_structured(lines, every=every, wherever=wherever, cases=rehearsal.cases))
+    assert [one.reason for one in found if not one.ok] == []
+
+
+@pytest.mark.exhaustive
+@pytest.mark.skipif(
+    not PROMETHEUS, reason="Prometheus is not installed; install prometheus and prometheus-alertmanager"
+)
+def test_an_alert_for_which_nothing_breaks_is_missed(rehearsal: Rehearsal) -> None:
+    rehearsal.__dict__["stage"] = Sound(rehearsal.stage)
+    rehearsal.rules = replace(rehearsal.rules, triggers=(rehearsal.rules["errors"],))
+    assessment = alerts_arrive(rehearsal, rate=20, window=10, quiet=3, patience=12)
+    assert assessment.status is Status.NO_GO
+    assert "errors: no rollback arrived within 12 s" in assessment.lines[0]

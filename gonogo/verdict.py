@@ -161,6 +161,8 @@ def _judge_claim(
         say(Status.INCONCLUSIVE, f"the target does not offer: {', '.join(missing)}")
     elif not ended and not criterion.computed:
         say(Status.INCONCLUSIVE, NOT_EXECUTED)
+    elif not records:
+        say(Status.INCONCLUSIVE, "no evidence: what is to compute it has not run")
     elif not findings and not gaps and not measures:
         say(Status.INCONCLUSIVE, "no evidence: the test ended without a finding or a sample")
     looked_at = {one.case for one in findings} | {one.case for one in samples}

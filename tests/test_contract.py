@@ -123,7 +123,7 @@ def test_a_place_is_a_path_of_keys(path: str, found: Json) -> None:
         ('preview = "POST /p"\n[bodies]\nrun = {}', "'run' is none of the calls that are written above"),
         ('preview = "POST /p"\n[answers]\npromt = "x"', "'promt' is not one of post, "),
         ('preview = "POST /p"\n[answers]\nprompt = 3', "prompt = 3 is not a text"),
-        ('preview = "POST /p"\n[metric_names]\nslow = "x"', "'slow' is not one of construction, "),
+        ('preview = "POST /p"\n[metric_names]\nslow = "x"', "'slow' is not one of fallbacks, "),
         ('preview = "POST /p"\ntoken_form = "Bearer"', "'Bearer' has no {token}"),
         ('preview = "POST /p"\ntimeout = 0', "0 lies outside 0.001 to 86400"),
     ],

@@ -11,6 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +70,15 @@ def _once_struck(struck: Struck, act: Callable[[], None]) -> None:
     threading.Thread(target=wait, name="planted", daemon=True).start()
 
 
-def _vanish() -> None:
-    os.kill(os.getppid(), signal.SIGKILL)
-    os._exit(1)
+def _vanishing(struck: Struck) -> None:
+    master = os.getppid()  # asked for now: once the master is gone, a worker's parent is somebody else
+
+    def vanish() -> None:
+        with suppress(ProcessLookupError):
+            os.kill(master, signal.SIGKILL)
+        os._exit(1)
+
+    _once_struck(struck, vanish)
 
 
 def _grow() -> None:
@@ -86,6 +93,6 @@ DEFECTS: Mapping[str, Callable[[Struck], None]] = {
     "fallbacks": lambda struck: _construction(struck, _raise),
     "steps-failing": lambda struck: _runs_fail(struck, _STEP),
     "construction-slow": lambda struck: _construction(struck, lambda: time.sleep(_SLOW)),
-    "service-away": lambda struck: _once_struck(struck, _vanish),
+    "service-away": _vanishing,
     "memory": lambda struck: _once_struck(struck, _grow),
 }

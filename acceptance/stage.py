@@ -17,7 +17,7 @@ from gonogo.errors import ProductFailure, TargetError
 from gonogo.model import Finding
 from gonogo.targets.stage import StageContext
 
-__all__ = ["open_stage"]
+__all__ = ["OpsStage", "open_stage"]
 
 _PROCESSOR = "app/workflow/scripts/llm_processor.py"
 _PLANTED = Path(__file__).with_name("planted.py")
@@ -38,14 +38,14 @@ def open_stage(context: StageContext) -> OpsStage:
 
 
 class OpsStage:
-    """Both releases side by side, in one site."""
+    """Both releases side by side, in one site. ``database``: its URL; empty: a SQLite file of the site's own."""
 
-    def __init__(self, context: StageContext) -> None:
+    def __init__(self, context: StageContext, database: str = "") -> None:
         self._context = context
         self._site = context.scratch / "site"
         self._versions = {"candidate": context.candidate.version, "baseline": context.baseline.version}
         settings = {
-            "BLOG_DATABASE_URL": f"sqlite:///{self._site}/blog.sqlite3",
+            "BLOG_DATABASE_URL": database or f"sqlite:///{self._site}/blog.sqlite3",
             "BLOG_LLM_BASE_URL": context.model_url,
             "BLOG_LLM_TIMEOUT": "10",
             "BLOG_LLM_BACKOFF": "0",

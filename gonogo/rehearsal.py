@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from queue import SimpleQueue
 
 from gonogo.assessment import Assessment
 from gonogo.contract import Contract
@@ -40,12 +43,20 @@ class Rehearsal:
         baseline: the previous release, whose prompts are to come back.
         scratch: a folder for the stage.
         environ: where tokens are read.
+        previous: what the previous release answers, where that is known already.
 
     Raises:
         DefinitionError: the project names no stage, or criteria.toml does not say how a service is asked or watched.
     """
 
-    def __init__(self, definitions: Definitions, baseline: Target, scratch: Path, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        definitions: Definitions,
+        baseline: Target,
+        scratch: Path,
+        environ: Mapping[str, str],
+        previous: Previous | None = None,
+    ) -> None:
         criteria, project = definitions.criteria, definitions.project
         if not project.stage:
             raise DefinitionError("conftest.py names no stage; write stage = 'file.py:function', see docs/rehearsal.md")
@@ -54,8 +65,10 @@ class Rehearsal:
         self.contract: Contract = criteria.target
         self.rules: WatchRules = criteria.watch
         self._definitions, self._baseline, self._scratch, self._environ = definitions, baseline, scratch, environ
+        self._known_previous = previous
         self._stack = ExitStack()
         self._serves = ""
+        self._broken_off = threading.Event()
 
     def _deploy(self, role: str) -> None:
         """Put a release in service, unless it is known to be there."""
@@ -173,6 +186,35 @@ class Rehearsal:
                 time.sleep(delay)  # so that what is on its way at the last hand-over is among it
                 return Swapped(swaps, tuple(seconds), asked.stop(), slow.stop())
 
+    def fire_all(self, *, stages: int, rate: float, reference: float, patience: float) -> tuple[Fired, ...]:
+        """Every trigger of criteria.toml, in its order, on so many stages at a time; see ``_fire``."""
+        # those that only alert leave a release in service that is broken: last, as nothing need take its place then
+        order = sorted(self.rules.triggers, key=lambda one: wanted_of(one) is Alarm.ALERT)
+        self._broken_off.clear()
+        free: SimpleQueue[Rehearsal] = SimpleQueue()
+        free.put(self)
+
+        def fire(trigger: Trigger) -> Fired:
+            one = free.get()
+            try:
+                return one.fire(trigger, rate=rate, reference=reference, patience=patience)
+            finally:
+                free.put(one)
+
+        with ExitStack() as stack:
+            for number in range(1, min(stages, len(order))):
+                scratch = self._scratch / f"stage-{number}"
+                scratch.mkdir()
+                other = Rehearsal(self._definitions, self._baseline, scratch, self._environ, self._previous)
+                other._broken_off = self._broken_off
+                free.put(stack.enter_context(closing(other)))
+            threads = stack.enter_context(ThreadPoolExecutor(stages, "stage"))
+            going = {trigger.id: threads.submit(fire, trigger) for trigger in order}
+            # where somebody breaks off, nothing more is begun, and what is watched is watched no longer
+            stack.callback(threads.shutdown, wait=False, cancel_futures=True)
+            stack.callback(self._broken_off.set)
+            return tuple(going[trigger.id].result() for trigger in self.rules.triggers)
+
     def fire(self, trigger: Trigger, *, rate: float, reference: float, patience: float) -> Fired:
         """As ``_fire``; what goes wrong with one trigger stays with it, so that the others are fired all the same."""
         try:
@@ -229,6 +271,7 @@ class Rehearsal:
             rules.interval,
             reference + patience + rules.interval,
             back,
+            self._broken_off.is_set,
         )
         broken: float | None = None
         began = time.monotonic()
@@ -251,7 +294,7 @@ class Rehearsal:
 
     @cached_property
     def _previous(self) -> Previous:
-        return Previous.of(self._baseline, self.cases)
+        return self._known_previous or Previous.of(self._baseline, self.cases)
 
     def close(self) -> None:
         """Take the stage down."""

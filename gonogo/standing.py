@@ -21,7 +21,7 @@ class Look:
     """What one look at a service saw.
 
     Attributes:
-        at: when, in seconds from the beginning.
+        at: when it was over, in seconds from the beginning.
         samples: its page of metrics; none where there was no page.
         release: what it says that it is; none where it does not.
         health: path -> status; 0 for no answer.

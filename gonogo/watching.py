@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gonogo.criteria import Measure
 from gonogo.model import Claim, Evidence, Finding, Gap, Json, Judged, Sampled
@@ -27,7 +27,7 @@ class Watch:
 
     Attributes:
         monitor: the judge.
-        look: sees the service at a moment, in seconds from the beginning.
+        look: sees the service, from a moment in seconds from the beginning on.
         interval, duration: seconds.
         roll_back: what a trigger sets off, once; none where nobody said what to do.
         stopped: whether somebody wants the watch to end now.
@@ -55,7 +55,9 @@ class Watch:
         """How the service stands after each look, until the time is over, or a rollback has been gone through."""
         self._began = self.clock()
         while True:
-            self.standing = self.monitor.look(self.look(self.elapsed))
+            seen = self.look(self.elapsed)
+            # what a look saw is known once it is over, which takes seconds where the service hangs
+            self.standing = self.monitor.look(replace(seen, at=self.elapsed))
             yield self.standing
             trigger = self.standing.fired(Alarm.ROLLBACK)
             if trigger is not None:

@@ -157,9 +157,16 @@ def _drain(journal: Journal, seconds: float) -> None:
 
 
 def _verify(journal: Journal) -> None:
+    """See that the target answers on the shared socket.
+
+    Where the service was away, users' requests wait in the socket's queue and ours stands behind them: that takes as long as it
+    takes, and is no reason to doubt a release that has just started.
+    """
     change = journal.change
+    was_away = change.kind == "rollback" or change.old is None
+    timeout = max(journal.site.settings.ready_seconds, probe.TIMEOUT) if was_away else probe.TIMEOUT
     with journal.step("verify", f"{change.target} answers") as details:
-        details.append(probe.works(base_url(journal.site), change.target, rounds=_ROUNDS))
+        details.append(probe.works(base_url(journal.site), change.target, rounds=_ROUNDS, timeout=timeout))
 
 
 def _finish(journal: Journal) -> None:

@@ -9,24 +9,30 @@ import requests
 
 from ops.errors import Refused
 
-__all__ = ["answers_as", "version_of", "works"]
+__all__ = ["TIMEOUT", "answers_as", "version_of", "works"]
 
-_TIMEOUT = 5.0  # seconds for an answer of a healthy release
+TIMEOUT = 5.0  # seconds for an answer of a healthy release
 
 
-def works(base: str, version: str, *, rounds: int) -> str:
+def works(base: str, version: str, *, rounds: int, timeout: float = TIMEOUT) -> str:
     """Ask for health, readiness and version, each time on a fresh connection, then for a preview. What was found, in words.
+
+    Args:
+        base: the URL to ask.
+        version: the release that must answer.
+        rounds: how often.
+        timeout: seconds for each answer.
 
     Raises:
         Refused: an answer is missing, is not 200, or is another release's.
     """
     for _ in range(rounds):
-        answers_as(base, version)
-    step = _preview(base, version)
+        answers_as(base, version, timeout=timeout)
+    step = _preview(base, version, timeout)
     return f"{3 * rounds} answers of {version}, and a preview of {step}"
 
 
-def answers_as(base: str, version: str, *, timeout: float = _TIMEOUT) -> None:
+def answers_as(base: str, version: str, *, timeout: float = TIMEOUT) -> None:
     """Ask for health, readiness and version once.
 
     Raises:
@@ -39,7 +45,7 @@ def answers_as(base: str, version: str, *, timeout: float = _TIMEOUT) -> None:
         raise Refused(f"{base}/version answers {told!r}, not {version!r}; add the tree under the version that it tells")
 
 
-def version_of(base: str, *, timeout: float = _TIMEOUT) -> str:
+def version_of(base: str, *, timeout: float = TIMEOUT) -> str:
     """The version that answers.
 
     Raises:
@@ -52,15 +58,15 @@ def version_of(base: str, *, timeout: float = _TIMEOUT) -> str:
     return version
 
 
-def _preview(base: str, version: str) -> str:
+def _preview(base: str, version: str, timeout: float) -> str:
     """The step whose prompt was built."""
-    answer = _ask("GET", f"{base}/api/steps")
+    answer = _ask("GET", f"{base}/api/steps", timeout=timeout)
     steps = answer.get("steps") if isinstance(answer, dict) else None
     if not steps:
         raise Refused(f"{base}/api/steps: {version} knows no steps; load them with `migrate {version}`")
     step = steps[0]
     body = {"fields": {item["field"]: f"a text for {item['name']}" for item in step["inputs"]}}
-    preview = _ask("POST", f"{base}/api/steps/{step['id']}/preview", body)
+    preview = _ask("POST", f"{base}/api/steps/{step['id']}/preview", body, timeout=timeout)
     if not isinstance(preview, dict) or not preview.get("prompt"):
         raise Refused(f"{base}/api/steps/{step['id']}/preview: {version} builds no prompt: {json.dumps(preview)[:200]}")
     if preview.get("fallback"):
@@ -71,7 +77,7 @@ def _preview(base: str, version: str) -> str:
     return str(step["id"])
 
 
-def _ask(method: str, url: str, body: object = None, *, timeout: float = _TIMEOUT) -> Any:
+def _ask(method: str, url: str, body: object = None, *, timeout: float = TIMEOUT) -> Any:
     with requests.Session() as session:
         session.trust_env = False  # a proxy of the environment is not on the way to this machine
         try:

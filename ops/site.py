@@ -34,7 +34,7 @@ class Settings:
     threads: int = 8
     ready_seconds: float = 30.0  # for a start to become ready
     drain_seconds: float = 10.0  # for requests that are under way when their release is replaced
-    rollback_drain_seconds: float = 2.0  # the same where a release is replaced because it is bad
+    rollback_drain_seconds: float = 3.0  # where it is replaced because it is bad; gunicorn keeps idle connections for 2
     free_mib: int = 200  # on the disk, beside what two copies of the database need
     folders: tuple[str, ...] = _FOLDERS  # what of a tree belongs to a release
     dependencies: tuple[str, ...] = _DEPENDENCIES  # whose versions a release is tied to

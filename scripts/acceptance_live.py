@@ -82,8 +82,8 @@ def deployed(root: Path, stub: str, *, settings: Mapping[str, str] | None = None
             process = subprocess.Popen(
                 [
                     *gunicorn,
-                    *("--bind", f"fd://{listening.fileno()}"),
-                    *("--threads", "8", "--keep-alive", "5", "--graceful-timeout", "5", "--no-control-socket"),
+                    *("--config", "python:app.server", "--bind", f"fd://{listening.fileno()}"),
+                    *("--threads", "8", "--graceful-timeout", "5"),
                     "app.wsgi:application",
                 ],
                 cwd=folder,

@@ -107,6 +107,24 @@ def verified(trigger: TriggerStanding) -> Recovery:
     return Recovery(trigger.trigger.id, 1.0, 0, 2.0, 2.5, (Finding("rollback", True, "1.9.0 answers"),))
 
 
+def test_what_a_slow_look_saw_is_dated_to_its_end() -> None:
+    clock = Clock()
+
+    def look(at: float) -> Look:
+        hangs = at > 60
+        clock.now += 5.0 if hangs else 0.0
+        return Look(at, None, None, {"/healthz": 0 if hangs else 200}, "no answer")
+
+    assert CRITERIA.watch is not None
+    watch = Watch(Monitor(CRITERIA.watch, {}, ["s"]), look, 2.0, 700.0, clock=clock, sleep=clock.sleep)
+    *_, last = watch.standings()
+    fired = last.fired(Alarm.ROLLBACK)
+    assert fired is not None
+    # good at 60; the looks that began at 62, 68 and 74 were over at 67, 73 and 79
+    assert fired.fired == {Alarm.ALERT: 67.0, Alarm.ROLLBACK: 79.0}
+    assert "no good answer for 19 s" in fired.says
+
+
 def test_a_healthy_service_is_watched_to_the_end_and_every_run_is_a_sample() -> None:
     watch = watched(Service())
     evidence = shown(watch)

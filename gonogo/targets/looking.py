@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Protocol
 from urllib.parse import quote
@@ -110,7 +111,9 @@ def _told_release(samples: tuple[MetricSample, ...], contract: Contract) -> str 
 
 
 class Looker:
-    """Looks at everything that a watch judges. ``close`` ends its connections.
+    """Looks at everything that a watch judges, all of it at once: a service that hangs costs a look the time of one answer.
+
+    ``close`` ends its connections.
 
     Args:
         url: where the service is.
@@ -139,29 +142,35 @@ class Looker:
             raise TargetError(
                 "criteria.toml does not say how to ask whether the service is well; add health to [target]"
             )
-        self._service = SocketTransport(url, quick, environ)
-        self._transports = [self._service]
-        self._health, self._complaints = quick.health, complaints
+        self._complaints = complaints
+        self._health = {path: SocketTransport(url, quick, environ) for path in quick.health}
         self._pages: Pages
         if prometheus is None:
-            self._pages = ServicePages(self._service, quick)
+            source = SocketTransport(url, quick, environ)
+            self._pages = ServicePages(source, quick)
         else:
-            self._transports.append(SocketTransport(prometheus, replace(quick, token_env="", ca=""), environ))
-            self._pages = PrometheusPages(self._transports[-1], quick, selector)
+            source = SocketTransport(prometheus, replace(quick, token_env="", ca=""), environ)
+            self._pages = PrometheusPages(source, quick, selector)
+        self._transports = [source, *self._health.values()]
+        self._threads = ThreadPoolExecutor(len(self._transports), "look")
 
     def __call__(self, at: float) -> Look:
         """What is to be seen at a moment, in seconds from the beginning of the watch."""
-        samples, release, why = self._pages()
-        health = {path: self._status(path) for path in self._health}
+        page = self._threads.submit(self._pages)
+        asked = {path: self._threads.submit(_status, transport, path) for path, transport in self._health.items()}
+        health = {path: one.result() for path, one in asked.items()}
+        samples, release, why = page.result()
         return Look(at, samples, release, health, why, self._complaints())
-
-    def _status(self, path: str) -> int:
-        try:
-            return self._service("GET", path).status
-        except NoAnswer:
-            return 0
 
     def close(self) -> None:
         """Close the connections."""
+        self._threads.shutdown()
         for transport in self._transports:
             transport.close()
+
+
+def _status(transport: SocketTransport, path: str) -> int:
+    try:
+        return transport("GET", path).status
+    except NoAnswer:
+        return 0

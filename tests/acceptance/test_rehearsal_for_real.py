@@ -9,11 +9,12 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from postgres_server import served_postgres
 
 import conftest as wiring
 from gonogo.definitions import load_definitions
@@ -25,6 +26,19 @@ from gonogo.targets.stage import Stage
 from gonogo.triggers import Alarm
 from gonogo.workbench import Workbench
 
+COLD = "2.0.0+cold"
+NOT_READY = """
+import time
+
+_WARM, _warm = time.monotonic() + 3, application
+
+
+def application(environ, start_response):
+    if time.monotonic() < _WARM:
+        start_response("503 Service Unavailable", [("Content-Length", "0")])
+        return [b""]
+    return _warm(environ, start_response)
+"""
 PROMETHEUS = shutil.which("prometheus") and shutil.which("prometheus-alertmanager")
 
 
@@ -86,6 +100,58 @@ def kills_the_old_one(stage: Stage, role: str) -> None:
         for pid in (running["pid"], *running["workers"]):
             os.kill(pid, signal.SIGKILL)
     stage.deploy(role)
+
+
+def ignores_readiness(stage: Stage, role: str) -> None:
+    """The old release ends as soon as the new one accepts, which says for three seconds that it is not ready."""
+    stage._call("rollback", "--to", COLD)  # type: ignore[attr-defined]  # as above; it says that the release does not answer
+
+
+@pytest.mark.exhaustive
+def test_a_release_that_serves_before_it_is_ready_is_no_go_and_the_gap_is_right(
+    rehearsal: Rehearsal, tmp_path: Path
+) -> None:
+    overlay = tmp_path / "cold"
+    processor, entry = "app/workflow/scripts/llm_processor.py", "app/wsgi.py"
+    changed = {
+        processor: (wiring.ROOT / processor).read_text(encoding="utf-8").replace('"2.0.0"', f'"{COLD}"'),
+        entry: (wiring.ROOT / entry).read_text(encoding="utf-8") + NOT_READY,
+    }
+    for path, text in changed.items():
+        (overlay / path).parent.mkdir(parents=True, exist_ok=True)
+        (overlay / path).write_text(text, encoding="utf-8")
+    rehearsal.stage._add(COLD, wiring.ROOT, overlay)  # type: ignore[attr-defined]  # as above
+    rehearsal.__dict__["stage"] = Broken(rehearsal.stage, ignores_readiness)
+    swapped = rehearsal.swap(1, rate=50, slow_rate=2, delay=1.0)
+    assessment = nothing_is_lost(swapped, resolution=5.0)
+    assert assessment.status is Status.NO_GO
+    assert "503" in assessment.lines[0]
+    gap, resolution = swapped.asked.gap.length, swapped.asked.resolution
+    assert 3.0 - 0.7 - resolution <= gap <= 3.0 + resolution, (
+        "three seconds, less the time that the old one still answers"
+    )
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("database", ["SQLite", "PostgreSQL"])
+def test_twenty_swaps_under_load_lose_nothing_and_the_backup_is_equal(database: str, tmp_path: Path) -> None:
+    definitions = load_definitions(wiring.pytest_gonogo_project())
+    with ExitStack() as stack:
+        if database == "PostgreSQL":
+            url = stack.enter_context(served_postgres())
+            (tmp_path / "stage.py").write_text(
+                f"from acceptance.stage import OpsStage\n\ndef opened(context):\n    return OpsStage(context, {url!r})\n"
+            )
+            project = replace(definitions.project, stage=f"{tmp_path / 'stage.py'}:opened")
+            definitions = replace(definitions, project=project)
+        workbench = stack.enter_context(closing(Workbench(definitions)))
+        scratch = tmp_path / "scratch"
+        scratch.mkdir()
+        rehearsal = stack.enter_context(closing(Rehearsal(definitions, workbench.baseline, scratch, os.environ)))
+        swapped = rehearsal.swap(20, rate=100, slow_rate=3, delay=1.5)
+        assessment = nothing_is_lost(swapped, resolution=0.5)
+        assert assessment.status is Status.GO, "\n".join(assessment.lines)
+        assert {one.ok for one in rehearsal.stage.back_up()} == {True}
 
 
 @pytest.mark.exhaustive

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -136,6 +138,27 @@ class TestGoingBack:
         assert serving.status()["serves"] is None
         serving.done("rollback", "--to", OLD)
         assert_serves(serving, OLD)
+
+    @pytest.mark.exhaustive
+    def test_a_release_that_comes_back_to_a_long_queue_is_waited_for(
+        self, serving: DeployedSite, tmp_path: Path
+    ) -> None:
+        slow = overlaid(
+            tmp_path / "slow", "app/views.py", 'return jsonify(status="ok"), 200', 'import time\n    time.sleep(0.4)\n'
+            '    return jsonify(status="ok"), 200'
+        )  # fmt: skip
+        overlaid(slow, "app/workflow/scripts/llm_processor.py", 'Final = "2.0.0"', 'Final = "2.0.1"')
+        serving.done("add", str(ROOT), "--overlay", str(slow), "--version", "2.0.1")
+        [start] = serving.status()["running"]
+        for pid in (start["pid"], *start["workers"]):
+            os.kill(pid, signal.SIGKILL)
+        host, port = serving.url.removeprefix("http://").split(":")
+        with ExitStack() as waiting:  # 80 at 0.4 seconds in 4 threads: 8 seconds
+            for _ in range(80):
+                one = waiting.enter_context(socket.create_connection((host, int(port))))
+                one.sendall(b"GET /healthz HTTP/1.1\r\nHost: blog\r\nConnection: close\r\n\r\n")
+            serving.done("rollback", "--to", "2.0.1")
+        assert_serves(serving, "2.0.1")
 
     def test_a_damaged_release_is_gone_back_to_and_the_damage_is_told(self, serving: DeployedSite) -> None:
         serving.done("rollback", "--to", NEW)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Barrier, Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -29,7 +30,9 @@ PAGE = b'# TYPE runs_total counter\nruns_total{step="a"} 3\nrelease_info{version
 
 @contextmanager
 def answering(
-    answers: dict[str, tuple[int, bytes]], headers: dict[str, str] | None = None
+    answers: dict[str, tuple[int, bytes]],
+    headers: dict[str, str] | None = None,
+    before: Callable[[], object] = lambda: None,
 ) -> Iterator[tuple[str, list[str]]]:
     """A server that gives these answers by path, and remembers what it was asked."""
     asked: list[str] = []
@@ -37,6 +40,7 @@ def answering(
     class Answers(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.append(self.path)
+            before()
             status, body = answers.get(urlsplit(self.path).path, (404, b""))
             self.send_response(status)
             for name, value in (headers or {}).items():
@@ -77,6 +81,14 @@ def test_a_look_has_the_whole_page_the_health_and_the_release() -> None:
     assert {one.name for one in seen.samples} == {"runs_total", "release_info"}
     assert (seen.release, seen.health, seen.is_good, seen.at) == ("2.0.0", {"/healthz": 200, "/readyz": 200}, True, 7.0)
     assert "/metrics" in asked, "all metrics at once, not one by one"
+
+
+def test_everything_is_asked_at_once_so_that_a_service_that_hangs_costs_the_time_of_one_answer() -> None:
+    together = Barrier(3, timeout=10)
+    with answering(WELL, before=together.wait) as (url, _):
+        seen = look(url, replace(CONTRACT, timeout=30.0))
+    assert seen.is_good
+    assert seen.samples is not None
 
 
 def test_where_no_header_tells_the_release_the_metric_does() -> None:

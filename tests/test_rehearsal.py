@@ -1,0 +1,70 @@
+"""Triggers are fired on several stages at a time, each once, and told in the order of criteria.toml."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import conftest as wiring
+from gonogo.assessment import Assessment
+from gonogo.definitions import load_definitions
+from gonogo.errors import TargetError
+from gonogo.rehearsal import Rehearsal
+from gonogo.rehearsed import Fired, wanted_of
+from gonogo.triggers import Alarm, Trigger
+
+
+class Lanes:
+    """What was fired, and by which rehearsal."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, together: int) -> None:
+        self.fired: list[tuple[str, Rehearsal]] = []
+        self.refused = ""
+        self._together = threading.Barrier(together, timeout=10)
+        lanes = self
+
+        def fire(rehearsal: Rehearsal, trigger: Trigger, **asked: Any) -> Fired:
+            lanes.fired.append((trigger.id, rehearsal))
+            if len(lanes.fired) <= together:
+                lanes._together.wait()
+            if trigger.id == lanes.refused:
+                raise TargetError("no stage")
+            return Fired(trigger, wanted_of(trigger), asked["rate"], None, Assessment())
+
+        monkeypatch.setattr(Rehearsal, "fire", fire)
+
+
+def rehearsal(tmp_path: Path) -> Rehearsal:
+    nothing: Any = None
+    known: Any = "what the previous release answers"
+    return Rehearsal(load_definitions(wiring.pytest_gonogo_project()), nothing, tmp_path, {}, known)
+
+
+def test_every_trigger_is_fired_once_on_as_many_stages_as_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lanes, one = Lanes(monkeypatch, together=3), rehearsal(tmp_path)
+    fired = one.fire_all(stages=3, rate=20, reference=2, patience=60)
+    assert [each.trigger for each in fired] == list(one.rules.triggers)
+    assert sorted(name for name, _ in lanes.fired) == sorted(trigger.id for trigger in one.rules.triggers)
+    assert len({id(lane) for _, lane in lanes.fired}) == 3
+
+
+def test_those_that_leave_a_broken_release_in_service_come_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lanes, one = Lanes(monkeypatch, together=1), rehearsal(tmp_path)
+    one.fire_all(stages=1, rate=20, reference=2, patience=60)
+    wanted = [wanted_of(one.rules[name]) for name, _ in lanes.fired]
+    assert wanted == sorted(wanted, reverse=True)
+    assert Alarm.ALERT in wanted
+
+
+def test_what_breaks_off_one_breaks_off_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lanes, one = Lanes(monkeypatch, together=1), rehearsal(tmp_path)
+    lanes.refused = one.rules.triggers[0].id
+    with pytest.raises(TargetError, match="no stage"):
+        one.fire_all(stages=1, rate=20, reference=2, patience=60)

@@ -28,9 +28,11 @@ from gonogo.workbench import Workbench
 
 COLD = "2.0.0+cold"
 NOT_READY = """
+import pathlib
 import time
 
 _WARM, _warm = time.monotonic() + 3, application
+pathlib.Path({told!r}).write_text(repr(_WARM))
 
 
 def application(environ, start_response):
@@ -115,20 +117,22 @@ def test_a_release_that_serves_before_it_is_ready_is_no_go_and_the_gap_is_right(
     processor, entry = "app/workflow/scripts/llm_processor.py", "app/wsgi.py"
     changed = {
         processor: (wiring.ROOT / processor).read_text(encoding="utf-8").replace('"2.0.0"', f'"{COLD}"'),
-        entry: (wiring.ROOT / entry).read_text(encoding="utf-8") + NOT_READY,
+        entry: (wiring.ROOT / entry).read_text(encoding="utf-8")
+        + NOT_READY.replace("{told!r}", repr(str(tmp_path / "warm"))),
     }
     for path, text in changed.items():
         (overlay / path).parent.mkdir(parents=True, exist_ok=True)
         (overlay / path).write_text(text, encoding="utf-8")
     rehearsal.stage._add(COLD, wiring.ROOT, overlay)  # type: ignore[attr-defined]  # as above
     rehearsal.__dict__["stage"] = Broken(rehearsal.stage, ignores_readiness)
-    swapped = rehearsal.swap(1, rate=50, slow_rate=2, delay=1.0)
+    swapped = rehearsal.swap(1, rate=50, slow_rate=2, delay=4.0)
     assessment = nothing_is_lost(swapped, resolution=5.0)
     assert assessment.status is Status.NO_GO
     assert "503" in assessment.lines[0]
-    gap, resolution = swapped.asked.gap.length, swapped.asked.resolution
-    assert 3.0 - 0.7 - resolution <= gap <= 3.0 + resolution, (
-        "three seconds, less the time that the old one still answers"
+    account, warm = swapped.asked, float((tmp_path / "warm").read_text())  # a clock that all processes share
+    assert account.gap.length > 1.0
+    assert abs(account.gap.end - account.moment(warm)) <= account.resolution + 1 / 50, (
+        "it ends when the release is ready"
     )
 
 

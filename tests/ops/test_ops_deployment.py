@@ -157,6 +157,7 @@ class TestGoingBack:
             for _ in range(80):
                 one = waiting.enter_context(socket.create_connection((host, int(port))))
                 one.sendall(b"GET /healthz HTTP/1.1\r\nHost: blog\r\nConnection: close\r\n\r\n")
+                one.shutdown(socket.SHUT_WR)
             serving.done("rollback", "--to", "2.0.1")
         assert_serves(serving, "2.0.1")
 

@@ -18,11 +18,10 @@ from gonogo.documents import closest
 from gonogo.errors import EvidenceGap
 from gonogo.gathering import ClaimEvidence
 from gonogo.grammar import Grammar
-from gonogo.latency import Stopwatch, lanes_of
-from gonogo.model import Case, Step
+from gonogo.latency import Race, Stopwatch
+from gonogo.model import Ability, Case, Step
 from gonogo.rehearsal import Rehearsal
 from gonogo.stub import FaultPlan
-from gonogo.targets.client import ReleaseWorker
 from gonogo.workbench import Llm, Target, Workbench
 
 COLLECTOR = pytest.StashKey[Collector]()
@@ -130,16 +129,17 @@ def plan_faults(candidate: Target) -> Iterator[Callable[[FaultPlan], None]]:
     candidate.planned = None
 
 
-@pytest.fixture
-def lanes(criterion: Criterion, candidate: Target, baseline: Target) -> list[list[tuple[ReleaseWorker, ReleaseWorker]]]:
-    """Candidate and baseline, ``parameters.processes`` times over, shared out among the processors."""
-    count = criterion.integer("processes")
-    return lanes_of(list(zip(candidate.timed_by_turns(count), baseline.timed_by_turns(count), strict=True)))
+@pytest.fixture(scope="session")
+def race(candidate: Target, baseline: Target) -> Race:
+    """Candidate and baseline, each in several fresh processes, timed by turns."""
+    return Race(lambda count: list(zip(candidate.timed_by_turns(count), baseline.timed_by_turns(count), strict=True)))
 
 
 @pytest.fixture
 def stopwatch(request: pytest.FixtureRequest, criterion: Criterion, candidate: Target) -> Stopwatch:
     """pytest-benchmark with the release worker's own clock: what is timed is the call there, not the way to it."""
-    watch = Stopwatch(candidate.timed, limit=next((one.go.value for one in criterion.measures), None))
+    several = criterion.integer("processes") if "processes" in criterion.parameters else 3
+    count = 1 if Ability.LIVE in candidate.worker.abilities else several  # a service is one, whoever asks it
+    watch = Stopwatch(candidate.timed_by_turns(count), limit=next((one.go.value for one in criterion.measures), None))
     request.node.add_marker(pytest.mark.benchmark(timer=watch.clock, disable_gc=False))
     return watch

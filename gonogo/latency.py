@@ -1,41 +1,50 @@
-"""Timing through release workers: the clock runs in the worker, around the call and nothing else."""
+"""Timing through release workers: the clock runs in the worker, around the call and nothing else.
+
+Releases are compared by turns (:func:`by_turns`), in several processes each, all of them fresh: how one process happens to lie in
+memory makes it faster or slower by a few per cent for as long as it lives, so it is processes that are the samples. Each pair of
+them gives one figure, the median of its turns; a bound of the median over those holds whatever shape they have.
+"""
 
 from __future__ import annotations
 
 import os
+import statistics
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from gonogo.model import Case
+from gonogo.statistics import median
 from gonogo.stub import Script
 from gonogo.targets.client import ReleaseWorker
 
-__all__ = ["Pair", "Stopwatch", "interleaved_runs", "lanes_of"]
+__all__ = ["Both", "Pair", "Race", "Stopwatch", "against_itself", "by_turns", "interleaved_runs", "lanes_of", "typical"]
 
 
 Both = tuple[ReleaseWorker, ReleaseWorker]  # candidate and baseline
 
 _SETTLING = 1  # runs of a release before those that count, each time it takes its turn
-_COUNTED = 2
+_COUNTED = 4
 
 
 @dataclass
 class Stopwatch:
-    """Counts the seconds that a worker spent constructing. ``clock`` is a timer for pytest-benchmark.
+    """Counts the seconds that workers spent constructing. ``clock`` is a timer for pytest-benchmark.
 
-    The way to the worker and back is not counted; the collector of the worker stays on, as in production. The worker is
-    asked for at least ``batch`` constructions at a time, as the way to it takes longer than one of them.
+    The way to a worker and back is not counted; the collector of a worker stays on, as in production. A worker is asked for at
+    least ``batch`` constructions at a time, as the way to it takes longer than one of them; then it is the next one's turn.
     ``limit``: the seconds that are asked about, for a release that knows its times by buckets only.
     """
 
-    worker: ReleaseWorker
+    workers: Sequence[ReleaseWorker]
     limit: float | None = None
     batch: int = 100
     _elapsed: float = 0.0
     _cases: Sequence[Case] = ()
+    _batches: int = 0
     _timed: deque[int] = field(default_factory=deque)  # nanoseconds of constructions that are not counted yet
+    _warm: set[int] = field(default_factory=set)  # places of workers that have constructed these cases before
 
     def clock(self) -> float:
         """Seconds spent in constructions so far."""
@@ -45,27 +54,54 @@ class Stopwatch:
         """One construction; of the cases in turn, from call to call."""
         if cases is not self._cases or not self._timed:
             whole_turns = -(-self.batch // len(cases)) * len(cases)
-            self._cases, self._timed = cases, deque(self.worker.time_construct(cases, whole_turns, limit=self.limit))
+            if cases is not self._cases:
+                self._cases, self._warm = cases, set()
+            place = self._batches % len(self.workers)
+            self._batches += 1
+            for _ in range(1 if place in self._warm else 2):  # the first batch of a process fills its caches
+                self._timed = deque(self.workers[place].time_construct(cases, whole_turns, limit=self.limit))
+            self._warm.add(place)
         self._elapsed += self._timed.popleft() / 1e9
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """The mean seconds of a few runs of each release, one right after the other, without the model, by ``OwnClock``.
-
-    The first run after the other release's is not among them: it finds that one's data in the processor's caches, which
-    no server does, and takes about 1 ms longer here.
-    """
+    """The seconds that each release took, one right after the other, without the model, by ``OwnClock``."""
 
     candidate: float
     baseline: float
+
+    @property
+    def ratio(self) -> float:
+        """How many times as long as the baseline the candidate took."""
+        return self.candidate / self.baseline
 
     def excess(self, *, ratio: float, allowance: float) -> float:
         """Seconds by which the candidate took longer than the baseline and its margin (the larger of share and allowance)."""
         return self.candidate - self.baseline - max(ratio * self.baseline, allowance)
 
 
-def lanes_of(processes: Sequence[Both]) -> list[list[Both]]:
+def typical(timed: Sequence[Sequence[Pair]], figure: Callable[[Pair], float]) -> list[float]:
+    """One figure for each pair of processes: the median over its turns."""
+    return [statistics.median(map(figure, pairs)) for pairs in timed]
+
+
+def against_itself(processes: Sequence[Both]) -> list[Both]:
+    """The same processes, each release paired with itself, and with what runs on the same processor: what such pairs show is no effect.
+
+    Args:
+        processes: a multiple of four for each processor, so that nobody is left over.
+    """
+    lanes = lanes_of(processes)
+    return [
+        (processes[one][role], processes[other][role])
+        for lane in lanes
+        for one, other in zip(lane[::2], lane[1::2], strict=False)
+        for role in (0, 1)
+    ]
+
+
+def lanes_of(processes: Sequence[Both]) -> list[list[int]]:
     """Share the processes out among the processors, and keep each candidate on one processor with its baseline.
 
     So the two of a pair have the same neighbours and caches, and the pairs of different processors can run at the same time.
@@ -73,62 +109,123 @@ def lanes_of(processes: Sequence[Both]) -> list[list[Both]]:
     scattered by the same 0.6 ms.
 
     Returns:
-        One list for each processor; a single one where the system pins no processes (Linux does).
+        The places in ``processes``, one list for each processor; a single one where the system pins no processes (Linux does).
     """
     if not hasattr(os, "sched_setaffinity"):
-        return [list(processes)]
+        return [list(range(len(processes)))]
     processors = sorted(os.sched_getaffinity(0))
-    lanes: list[list[Both]] = [[] for _ in processors[: len(processes)]]
+    lanes: list[list[int]] = [[] for _ in processors[: len(processes)]]
     for number, both in enumerate(processes):
         lane = number % len(lanes)
-        lanes[lane].append(both)
+        lanes[lane].append(number)
         for worker in both:
             os.sched_setaffinity(worker.pid, {processors[lane]})
     return lanes
 
 
+def by_turns(
+    processes: Sequence[Both],
+    spent: Callable[[ReleaseWorker, int, int], float],
+    *,
+    pairs: int,
+    timed: Sequence[Sequence[Pair]] = (),
+    warm_up: int = 1,
+) -> list[list[Pair]]:
+    """Time both releases by turns; who begins changes from turn to turn, so that neither profits from being the second.
+
+    Args:
+        processes: candidate and baseline, several times over, each a process of its own. Those of different processors run at
+            the same time.
+        spent: seconds that a worker takes in a turn; told the worker, which of the two it is (0, 1), and the number of the turn.
+        pairs: how many turns each of the processes shall have had.
+        timed: what they have given already; processes beyond those have given nothing yet.
+        warm_up: turns that each of them takes first and that are thrown away.
+
+    Returns:
+        The pairs of each, as in ``processes``.
+    """
+    known = [list(one) for one in timed] + [[] for _ in processes[len(timed) :]]
+
+    def along(lane: Sequence[int]) -> None:
+        for place in lane:
+            missing = pairs - len(known[place])
+            fresh = (
+                [_turn(processes[place], spent, number) for number in range(-warm_up, missing)] if missing > 0 else []
+            )
+            known[place] += fresh[warm_up:]
+
+    lanes = lanes_of(processes)
+    with ThreadPoolExecutor(max(1, len(lanes))) as pool:
+        for _ in pool.map(along, lanes):
+            pass
+    return known
+
+
+def _turn(both: Both, spent: Callable[[ReleaseWorker, int, int], float], number: int) -> Pair:
+    seconds = [0.0, 0.0]
+    for release in (0, 1) if number % 2 == 0 else (1, 0):
+        seconds[release] = spent(both[release], release, number)
+    return Pair(*seconds)
+
+
 def interleaved_runs(
-    lanes: Sequence[Sequence[Both]],
+    processes: Sequence[Both],
     cases: Sequence[Case],
     scripts: tuple[Script, Script],
     *,
     pairs: int,
-    warm_up: int = 1,
-) -> list[Pair]:
-    """Time runs of both releases by turns: a few of one, a few of the other; who begins changes from pair to pair.
+    timed: Sequence[Sequence[Pair]] = (),
+) -> list[list[Pair]]:
+    """Time runs of both releases, see ``by_turns``; a turn is a few runs of one case, and its seconds are their median.
+
+    The first run after the other release's is not among them: it finds that one's data in the processor's caches, which no
+    server does, and takes about 1 ms longer here.
 
     Args:
-        lanes: candidate and baseline, several times over, each a process of its own: how one process happens to lie in memory
-            must not decide. Each two of them give their share of the pairs, in one piece; lanes run at the same time.
+        processes, pairs, timed: as for ``by_turns``.
         cases: taken in turn; all runs of a pair are of the same one.
         scripts: what the model answers the candidate and the baseline.
-        pairs: how many pairs; a multiple of the number of processes of a release.
-        warm_up: pairs that each of the processes runs first and that are thrown away.
-
-    Raises:
-        ValueError: the pairs cannot be shared out evenly.
     """
-    processes = sum(map(len, lanes))
-    if pairs % processes:
-        raise ValueError(f"pairs = {pairs} cannot be shared out among {processes} pairs of processes; take a multiple")
 
-    def along(lane: Sequence[Both]) -> list[Pair]:
-        timed: list[Pair] = []
-        for both in lane:
-            ordered = [
-                _timed(both, cases[number % len(cases)], scripts, number)
-                for number in range(-warm_up, pairs // processes)
-            ]
-            timed += ordered[warm_up:]
-        return timed
+    def spent(worker: ReleaseWorker, release: int, number: int) -> float:
+        runs = worker.time_runs(cases[number % len(cases)], scripts[release], _SETTLING + _COUNTED)
+        return statistics.median(runs[_SETTLING:]) / 1e9
 
-    with ThreadPoolExecutor(len(lanes)) as pool:
-        return [pair for timed in pool.map(along, lanes) for pair in timed]
+    return by_turns(processes, spent, pairs=pairs, timed=timed)
 
 
-def _timed(both: Both, case: Case, scripts: tuple[Script, Script], number: int) -> Pair:
-    seconds = [0.0, 0.0]
-    for release in (0, 1) if number % 2 == 0 else (1, 0):
-        spent = both[release].time_runs(case, scripts[release], _SETTLING + _COUNTED)
-        seconds[release] = sum(spent[_SETTLING:]) / _COUNTED / 1e9
-    return Pair(*seconds)
+@dataclass
+class Race:
+    """Candidate and baseline, each in several fresh processes that all comparisons of a session share.
+
+    ``processes``: so many pairs of them; those that were there before stay.
+    """
+
+    processes: Callable[[int], Sequence[Both]]
+    _sees: dict[tuple[int, int], float] = field(default_factory=dict)
+
+    def runs(
+        self,
+        cases: Sequence[Case],
+        scripts: tuple[Script, Script],
+        *,
+        processes: int,
+        pairs: int,
+        timed: Sequence[Sequence[Pair]] = (),
+    ) -> list[list[Pair]]:
+        """Runs by turns, see ``interleaved_runs``."""
+        return interleaved_runs(self.processes(processes), cases, scripts, pairs=pairs, timed=timed)
+
+    def sees(self, cases: Sequence[Case], script: Script, *, processes: int, pairs: int, confidence: float) -> float:
+        """Seconds of a run that this machine can tell from nothing now: each release is held against itself.
+
+        That is done once in a session for so many processes and pairs.
+
+        It is the end of the bound of the median over processes (``statistics.median``) that lies further from zero; what is
+        smaller could be the machine.
+        """
+        if (processes, pairs) not in self._sees:
+            timed = interleaved_runs(against_itself(self.processes(processes)), cases, (script, script), pairs=pairs)
+            bound = median(typical(timed, lambda pair: pair.candidate - pair.baseline), confidence=confidence)
+            self._sees[processes, pairs] = max(-bound.lower, bound.upper)
+        return self._sees[processes, pairs]

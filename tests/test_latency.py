@@ -1,4 +1,4 @@
-"""Timing: what is counted, in which order releases take turns, and the margin a candidate has."""
+"""Timing: what is counted, in which order releases take turns, what processes are worth, and the margin a candidate has."""
 
 from __future__ import annotations
 
@@ -10,7 +10,17 @@ from typing import cast
 
 import pytest
 
-from gonogo.latency import Pair, Stopwatch, interleaved_runs, lanes_of
+from gonogo.latency import (
+    Both,
+    Pair,
+    Race,
+    Stopwatch,
+    against_itself,
+    by_turns,
+    interleaved_runs,
+    lanes_of,
+    typical,
+)
 from gonogo.model import Case, Reply
 from gonogo.stub import Script
 from gonogo.targets.client import ReleaseWorker
@@ -38,33 +48,53 @@ class Clockwork:
         return [self.settling] + [self.nanoseconds] * (rounds - 1)
 
 
+@pytest.fixture(autouse=True)
+def pinned(monkeypatch: pytest.MonkeyPatch) -> dict[int, set[int]]:
+    """Two processors, and which process is kept on which."""
+    kept: dict[int, set[int]] = {}
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {5, 3}, raising=False)
+    monkeypatch.setattr(os, "sched_setaffinity", lambda pid, where: kept.update({pid: where}), raising=False)
+    return kept
+
+
 def worker(clockwork: Clockwork) -> ReleaseWorker:
     return cast(ReleaseWorker, clockwork)
 
 
-def test_a_stopwatch_counts_the_seconds_in_the_worker() -> None:
-    watch = Stopwatch(worker(Clockwork("c", 250_000)))
-    assert watch.clock() == 0
-    watch.construct(CASES[:1])
-    watch.construct(CASES[1:])
-    assert watch.clock() == pytest.approx(0.0005)
+def both(new: int = 3_000_000, old: int = 2_000_000, log: list[tuple[str, str, str]] | None = None) -> Both:
+    kept: list[tuple[str, str, str]] = [] if log is None else log
+    return worker(Clockwork("new", new, kept)), worker(Clockwork("old", old, kept))
 
 
-def test_a_stopwatch_counts_every_construction_once_and_asks_for_many_at_a_time() -> None:
-    clockwork = Clockwork("c", 1_000_000)
-    watch = Stopwatch(worker(clockwork), batch=3)
-    counted = []
-    first, others = CASES[:1], CASES[1:]
-    for cases in (first, first, first, first, others):
-        before = watch.clock()
-        watch.construct(cases)
-        counted.append(round((watch.clock() - before) * 1e9))
-    assert counted == [1_000_000, 1_000_001, 1_000_002, 1_000_000, 1_000_000]
-    assert clockwork.log == [
-        ("c", "roads", "3 rounds"),
-        ("c", "roads", "3 rounds"),
-        ("c", "rivers seas", "4 rounds"),  # whole turns, so that each case comes as often as the others
-    ]
+class TestAStopwatch:
+    def test_it_counts_the_seconds_in_the_worker(self) -> None:
+        watch = Stopwatch([worker(Clockwork("c", 250_000))])
+        assert watch.clock() == 0
+        watch.construct(CASES[:1])
+        watch.construct(CASES[1:])
+        assert watch.clock() == pytest.approx(0.0005)
+
+    def test_it_counts_every_construction_once_and_asks_for_many_at_a_time(self) -> None:
+        clockwork = Clockwork("c", 1_000_000)
+        watch = Stopwatch([worker(clockwork)], batch=3)
+        counted = []
+        first, others = CASES[:1], CASES[1:]
+        for cases in (first, first, first, first, others):
+            before = watch.clock()
+            watch.construct(cases)
+            counted.append(round((watch.clock() - before) * 1e9))
+        assert counted == [1_000_000, 1_000_001, 1_000_002, 1_000_000, 1_000_000]
+        # the first batch of these cases warms the process up; whole turns, so that each case comes as often as the others
+        asked = [(cases, rounds) for _, cases, rounds in clockwork.log]
+        assert asked == [("roads", "3 rounds")] * 3 + [("rivers seas", "4 rounds")] * 2
+
+    def test_processes_take_turns_so_that_no_single_one_decides(self) -> None:
+        log: list[tuple[str, str, str]] = []
+        watch = Stopwatch([worker(Clockwork(name, 1_000_000, log)) for name in "abc"], batch=1)
+        cases = CASES[:1]
+        for _ in range(6):
+            watch.construct(cases)
+        assert [name for name, _, _ in log] == ["a", "a", "b", "b", "c", "c", "a", "b", "c"]
 
 
 @pytest.mark.parametrize(
@@ -80,86 +110,95 @@ def test_the_margin_is_the_larger_of_share_and_allowance(candidate: float, basel
     assert Pair(candidate, baseline).excess(ratio=0.1, allowance=0.00025) == pytest.approx(excess)
 
 
-def test_the_releases_of_a_pair_run_one_case_by_turns_and_each_begins_as_often() -> None:
-    log: list[tuple[str, str, str]] = []
-    new, old = Clockwork("new", 3_000_000, log), Clockwork("old", 2_000_000, log)
-    interleaved_runs([[(worker(new), worker(old))]], CASES, SCRIPTS, pairs=4, warm_up=2)
-    assert len(log) == 6 * 6
-    pairs = [log[start : start + 6] for start in range(0, len(log), 6)]
-    for runs in pairs:
-        assert len({case for _, case, _ in runs}) == 1
-        assert all(name == reply for name, _, reply in runs)
-    assert [[name for name, _, _ in runs] for runs in pairs] == [
-        ["new"] * 3 + ["old"] * 3,
-        ["old"] * 3 + ["new"] * 3,
-    ] * 3
-    assert [runs[0][1] for runs in pairs] == ["rivers", "seas", "roads", "rivers", "seas", "roads"]
+class TestTurns:
+    def test_the_releases_of_a_pair_run_one_case_by_turns_and_each_begins_as_often(self) -> None:
+        log: list[tuple[str, str, str]] = []
+        interleaved_runs([both(log=log)], CASES, SCRIPTS, pairs=4)
+        turns = [log[start : start + 10] for start in range(0, len(log), 10)]
+        assert len(turns) == 5, "one that warms up, and four that count"
+        for runs in turns:
+            assert len({case for _, case, _ in runs}) == 1
+            assert all(name == reply for name, _, reply in runs)
+        orders = [[name for name, _, _ in runs] for runs in turns]
+        assert orders == [["old"] * 5 + ["new"] * 5, ["new"] * 5 + ["old"] * 5] * 2 + [["old"] * 5 + ["new"] * 5]
+        assert [runs[0][1] for runs in turns] == ["seas", "roads", "rivers", "seas", "roads"]
+
+    def test_the_first_run_after_the_other_release_s_does_not_count(self) -> None:
+        assert interleaved_runs([both()], CASES, SCRIPTS, pairs=4) == [[Pair(0.003, 0.002)] * 4]
+
+    def test_no_pairs_are_no_samples(self) -> None:
+        log: list[tuple[str, str, str]] = []
+        assert interleaved_runs([both(log=log)], CASES, SCRIPTS, pairs=0) == [[]]
+        assert log == []
+
+    def test_what_is_known_is_kept_and_only_what_is_missing_is_taken(self) -> None:
+        known = [Pair(1.0, 1.0)]
+        assert interleaved_runs([both(), both()], CASES, SCRIPTS, pairs=2, timed=[known]) == [
+            [Pair(1.0, 1.0), Pair(0.003, 0.002)],
+            [Pair(0.003, 0.002)] * 2,
+        ]
+
+    def test_processors_work_at_the_same_time(self) -> None:
+        together = threading.Barrier(2, timeout=10)
+
+        def spent(one: ReleaseWorker, release: int, number: int) -> float:
+            together.wait()
+            return 1.0
+
+        found = by_turns([both(), both()], spent, pairs=2)
+        assert found == [[Pair(1.0, 1.0)] * 2] * 2
+
+    def test_each_pair_of_processes_gives_one_figure_whatever_one_turn_was_like(self) -> None:
+        timed = [[Pair(1.0, 1.0), Pair(1.0, 1.0), Pair(50.0, 1.0)], [Pair(2.0, 1.0)]]
+        assert typical(timed, lambda pair: pair.ratio) == [1.0, 2.0]
 
 
-def test_the_first_run_after_the_other_release_s_does_not_count() -> None:
-    new, old = Clockwork("new", 3_000_000, settling=50_000_000), Clockwork("old", 2_000_000)
-    found = interleaved_runs([[(worker(new), worker(old))]], CASES, SCRIPTS, pairs=4)
-    assert found == [Pair(0.003, 0.002)] * 4
+class TestProcessors:
+    def test_each_candidate_stays_on_one_processor_with_its_baseline(self, pinned: dict[int, set[int]]) -> None:
+        workers = [(worker(Clockwork("n", 1, pid=one)), worker(Clockwork("o", 1, pid=one + 1))) for one in (10, 20, 30)]
+        assert lanes_of(workers) == [[0, 2], [1]]
+        assert pinned == {10: {3}, 11: {3}, 20: {5}, 21: {5}, 30: {3}, 31: {3}}
+
+    def test_there_are_no_more_lanes_than_processes(self) -> None:
+        assert lanes_of([both()]) == [[0]]
+
+    def test_there_is_a_single_lane_where_the_system_pins_no_processes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delattr(os, "sched_setaffinity")
+        assert lanes_of([both(), both()]) == [[0, 1]]
 
 
-def test_no_pairs_are_no_samples() -> None:
-    clockwork = Clockwork("c", 1)
-    assert interleaved_runs([[(worker(clockwork), worker(clockwork))]], CASES, SCRIPTS, pairs=0) == []
+class TestAgainstItself:
+    def test_each_release_is_paired_with_itself_on_the_same_processor(self) -> None:
+        processes = [
+            (worker(Clockwork(f"new {n}", 1, pid=n)), worker(Clockwork(f"old {n}", 1, pid=n))) for n in range(8)
+        ]
+        paired = [(cast(Clockwork, one).name, cast(Clockwork, other).name) for one, other in against_itself(processes)]
+        assert paired == [
+            ("new 0", "new 2"),
+            ("old 0", "old 2"),
+            ("new 4", "new 6"),
+            ("old 4", "old 6"),
+            ("new 1", "new 3"),
+            ("old 1", "old 3"),
+            ("new 5", "new 7"),
+            ("old 5", "old 7"),
+        ]
 
+    def test_what_a_machine_cannot_tell_is_the_wider_end_of_the_bound_and_is_measured_once(self) -> None:
+        """Process 0 is 0.4 ms slower than its fellow, everybody else takes 2 ms."""
+        started: list[int] = []
+        slow = {0: 2_400_000}
 
-def test_each_pair_of_processes_gives_its_share_in_one_piece() -> None:
-    log: list[tuple[str, str, str]] = []
-    clocks = [Clockwork(name, 1_000_000, log) for name in ("new", "old", "new again", "old again")]
-    new, old, new_again, old_again = map(worker, clocks)
-    found = interleaved_runs([[(new, old), (new_again, old_again)]], CASES, SCRIPTS, pairs=4, warm_up=1)
-    assert len(found) == 4
-    names = [name for name, _, _ in log]
-    assert names[: len(names) // 2].count("new") == names[: len(names) // 2].count("old") == 9
-    assert names[len(names) // 2 :].count("new again") == names[len(names) // 2 :].count("old again") == 9
+        def processes(count: int) -> list[Both]:
+            started.append(count)
+            return [both(slow.get(number, 2_000_000), 2_000_000) for number in range(count)]
 
+        race = Race(processes)
+        seen = race.sees(CASES, SCRIPTS[0], processes=8, pairs=2, confidence=0.983)
+        assert seen == pytest.approx(0.0004)
+        assert race.sees(CASES, SCRIPTS[0], processes=8, pairs=2, confidence=0.983) == seen
+        assert started == [8]
 
-def test_pairs_that_cannot_be_shared_out_evenly_are_refused() -> None:
-    both = worker(Clockwork("a", 1)), worker(Clockwork("b", 1))
-    with pytest.raises(ValueError, match="pairs = 3 cannot be shared out among 2 pairs of processes; take a multiple"):
-        interleaved_runs([[both], [both]], CASES, SCRIPTS, pairs=3)
-
-
-def test_lanes_run_at_the_same_time_and_each_gives_its_share() -> None:
-    met = threading.Barrier(2, timeout=5)
-
-    @dataclass
-    class Waiting(Clockwork):
-        def time_runs(self, case: Case, script: Script, rounds: int) -> list[int]:
-            met.wait()
-            return super().time_runs(case, script, rounds)
-
-    lanes = [
-        [(worker(Waiting(name, time)), worker(Waiting(name, 1_000_000)))]
-        for name, time in (("a", 2_000_000), ("b", 3_000_000))
-    ]
-    found = interleaved_runs(lanes, CASES, SCRIPTS, pairs=4)
-    assert found == [Pair(0.002, 0.001)] * 2 + [Pair(0.003, 0.001)] * 2
-
-
-def test_the_processes_of_a_pair_share_a_processor_and_the_pairs_are_spread(monkeypatch: pytest.MonkeyPatch) -> None:
-    pinned: dict[int, set[int]] = {}
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3, 5}, raising=False)
-    monkeypatch.setattr(os, "sched_setaffinity", pinned.__setitem__, raising=False)
-    one, two, three = [
-        (worker(Clockwork("c", 1, pid=pid)), worker(Clockwork("b", 1, pid=pid + 1))) for pid in (10, 20, 30)
-    ]
-    assert lanes_of([one, two, three]) == [[one, three], [two]]
-    assert pinned == {10: {3}, 11: {3}, 20: {5}, 21: {5}, 30: {3}, 31: {3}}
-
-
-def test_there_are_no_more_lanes_than_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(64)), raising=False)
-    monkeypatch.setattr(os, "sched_setaffinity", lambda pid, processors: None, raising=False)
-    both = worker(Clockwork("c", 1)), worker(Clockwork("b", 1))
-    assert lanes_of([both, both]) == [[both], [both]]
-
-
-def test_where_no_process_can_be_pinned_there_is_one_lane(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(os, "sched_setaffinity", raising=False)
-    both = worker(Clockwork("c", 1)), worker(Clockwork("b", 1))
-    assert lanes_of([both, both]) == [[both, both]]
+    def test_too_few_processes_show_nothing(self) -> None:
+        race = Race(lambda count: [both() for _ in range(count)])
+        assert race.sees(CASES, SCRIPTS[0], processes=4, pairs=2, confidence=0.983) == float("inf")

@@ -267,13 +267,16 @@ class ReleaseWorker:
         """Replace the definitions of these steps."""
         self._ask("define", steps=[step_as_json(step) for step in steps])
 
-    def time_construct(self, cases: Sequence[Case], rounds: int, *, limit: float | None = None) -> list[int]:
+    def time_construct(
+        self, cases: Sequence[Case], rounds: int, *, limit: float | None = None, together: int = 1
+    ) -> list[int]:
         """Nanoseconds of each of ``rounds`` constructions, of the cases in turn, taken inside the worker.
 
-        Of a live service they are the upper edges of its histogram's buckets; ``limit`` (seconds) must be one of the edges.
+        ``together``: a round is so many constructions of one case, for a clock that is coarse beside one of them. Of a live
+        service they are the upper edges of its histogram's buckets; ``limit`` (seconds) must be one of the edges.
         """
         asked = [case_to_json(case) for case in cases]
-        timed: list[int] = self._ask("time_construct", cases=asked, rounds=rounds, limit=limit)
+        timed: list[int] = self._ask("time_construct", cases=asked, rounds=rounds, limit=limit, together=together)
         return timed
 
     def time_runs(self, case: Case, script: Script, rounds: int) -> list[int]:

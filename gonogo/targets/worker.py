@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict
 from datetime import datetime
-from itertools import cycle
+from itertools import cycle, repeat
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import MappingProxyType
@@ -139,8 +139,10 @@ class Server:
             self._calls[key] = self._adapter.constructor(case) if kind == "construct" else self._adapter.runner(case)
         return self._calls[key]
 
-    def time_construct(self, cases: list[dict[str, Any]], rounds: int, limit: float | None = None) -> Json:
-        """Nanoseconds of each of some constructions, of the cases in turn, without waiting for a processor."""
+    def time_construct(
+        self, cases: list[dict[str, Any]], rounds: int, limit: float | None = None, together: int = 1
+    ) -> Json:
+        """Nanoseconds of each round, of the cases in turn, without waiting for a processor; a round is one construction or some."""
         asked, now_ns = [case_from_json(case) for case in cases], self._own.now_ns
         if isinstance(self._adapter, TimesItself):
             return [int(seconds * 1e9) for seconds in self._adapter.timed_constructions(asked, rounds, limit)]
@@ -148,7 +150,8 @@ class Server:
         spent: list[Json] = []
         for _, call in zip(range(rounds), cycle(calls), strict=False):
             begin = now_ns()
-            call()
+            for _ in repeat(None, together):
+                call()
             spent.append(now_ns() - begin)
         return spent
 

@@ -1,0 +1,241 @@
+"""How often a gate on construction time is wrong: gonogo's comparison beside pytest-benchmark's, in one run.
+
+The same constructor is held against itself (A/A), against one that is 10 % slower and against one that is 5 % slower.
+Both tools decide about the same pairs, by turns, on the same machine:
+
+- gonogo: a bound of the median ratio over fresh pairs of processes, looked at up to three times (``gonogo.latency``);
+- pytest-benchmark: ``--benchmark-compare-fail=median:5%`` (2.5 % where the planted slowdown is 5 %), two runs of pytest.
+
+``python -m benchmarks.gate_error_rates --help``
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gonogo.latency import Both, Pair, by_turns, typical
+from gonogo.model import Case
+from gonogo.project import Release
+from gonogo.statistics import Decision, Limit, median, proportion
+from gonogo.targets.client import ReleaseWorker
+
+ROOT = Path(__file__).parents[1]
+LOOKS = ((8, 12), (8, 48), (16, 48))  # pairs of processes, turns of each
+CONFIDENCE = 1 - 0.05 / len(LOOKS)  # shared between the looks (Bonferroni)
+SETTLING, COUNTED, TOGETHER = 1, 4, 20  # rounds of a turn, and constructions of a round
+PLAIN = Case("plain", "construct", {"loops": "0"})
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is held against the plain constructor: how much slower it is, the limit on the ratio, and what ought to come out."""
+
+    name: str
+    slower: float
+    limit: float
+
+    @property
+    def is_slower(self) -> bool:
+        """Whether the limit is broken."""
+        return self.slower > 0
+
+
+KINDS = (
+    Kind("A/A, limit 1.05", 0.0, 1.05),
+    Kind("A/A, limit 1.025", 0.0, 1.025),
+    Kind("+10 %, limit 1.05", 0.10, 1.05),
+    Kind("+5 %, limit 1.025", 0.05, 1.025),
+)
+
+
+@dataclass
+class Tally:
+    """What a tool has said of a kind: decisions, the seconds each took, and the ratios it saw."""
+
+    said: list[str] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    ratios: list[float] = field(default_factory=list)
+
+    def add(self, said: str, seconds: float, ratio: float) -> None:
+        """One decision."""
+        self.said.append(said)
+        self.seconds.append(seconds)
+        self.ratios.append(ratio)
+
+    def row(self, tool: str, kind: Kind) -> list[str]:
+        """As the table shows it."""
+        n, slow, undecided = len(self.said), self.said.count("slower"), self.said.count("undecided")
+        if not n:
+            return [tool, kind.name, "0", "", "", "", ""]
+        bound = proportion(slow, n)
+        end = f">= {bound.lower:.1%}" if kind.is_slower else f"<= {bound.upper:.1%}"
+        undecided_end = f"{undecided} (<= {proportion(undecided, n).upper:.1%})"
+        ninth = sorted(self.seconds)[max(0, -(-9 * n // 10) - 1)]
+        seconds = f"{statistics.median(self.seconds):.2f} s, 9 of 10 in {ninth:.2f} s"
+        return [
+            tool,
+            kind.name,
+            str(n),
+            f"{slow} ({end})",
+            undecided_end,
+            f"{statistics.median(self.ratios):.3f}",
+            seconds,
+        ]
+
+
+def spent(cases: tuple[Case, Case]) -> Callable[[ReleaseWorker, int, int], float]:
+    """The seconds of a turn: the median of a few rounds, the first after the other release's not counted."""
+
+    def seconds(worker: ReleaseWorker, release: int, number: int) -> float:
+        rounds = worker.time_construct([cases[release]], SETTLING + COUNTED, together=TOGETHER)
+        return statistics.median(rounds[SETTLING:]) / TOGETHER / 1e9
+
+    return seconds
+
+
+def decide(processes: Sequence[Both], case: Case, limit: float) -> tuple[str, float]:
+    """``slower``, ``not slower`` or ``undecided``, and the ratio that was seen."""
+    timed: list[list[Pair]] = []
+    for count, pairs in LOOKS:
+        timed = by_turns(processes[:count], spent((case, PLAIN)), pairs=pairs, timed=timed)
+        bound = median(typical(timed, lambda pair: pair.ratio), confidence=CONFIDENCE)
+        decision = Limit("<=", limit).decide(bound)
+        if decision is not Decision.OPEN:
+            break
+    said = {Decision.WITHIN: "not slower", Decision.OUTSIDE: "slower", Decision.OPEN: "undecided"}[decision]
+    return said, bound.estimate
+
+
+@contextmanager
+def fresh_processes(count: int) -> Iterator[list[Both]]:
+    """So many pairs of processes, all of them new."""
+    release = Release(
+        "plain", f"{Path(__file__).with_name('gate_release.py')}:open_release", ROOT, ("app", "benchmarks")
+    )
+    with ExitStack() as stack:
+        started = [ReleaseWorker(release, ()) for _ in range(2 * count)]
+        for worker in started:
+            stack.callback(worker.close)
+        opened = [worker.opened() for worker in started]
+        yield list(zip(opened[::2], opened[1::2], strict=True))
+
+
+def loops_for(share: float) -> int:
+    """How often to go round in circles to take this share longer; measured here and now, until it comes out right."""
+    with fresh_processes(2) as processes:
+        loops = 100
+        for _ in range(6):
+            case = Case("slow", "construct", {"loops": str(loops)})
+            timed = by_turns(processes, spent((case, PLAIN)), pairs=100)
+            seen = statistics.median(typical(timed, lambda pair: pair.ratio)) - 1
+            loops = max(1, round(loops * share / seen)) if seen > 0 else 2 * loops
+        return loops
+
+
+PYTEST = """
+from benchmarks.gate_release import burdened
+from benchmarks.material import PLAIN, material
+from app.workflow.scripts.prompt_constructor import construct_prompt
+
+def test_construct(benchmark):
+    made = material(4, PLAIN)
+    benchmark(burdened(lambda: construct_prompt(made.step, made.inputs), {loops}))
+"""
+
+
+def pytest_benchmark_decides(folder: Path, loops: int, limit: float) -> tuple[str, float]:
+    """One run of pytest that keeps the plain constructor's times, and one that compares the other with it.
+
+    The option takes whole per cent only; for others its rule, new median / old median, is applied to what it has written.
+    """
+    kept, compared = folder / "kept.json", folder / "compared.json"
+    percent = (limit - 1) * 100
+    fail = [f"--benchmark-compare-fail=median:{percent:.0f}%"] if abs(percent - round(percent)) < 1e-6 else []
+    _run_pytest(folder / "plain", 0, [f"--benchmark-json={kept}"])
+    status = _run_pytest(
+        folder / "other", loops, [f"--benchmark-compare={kept}", *fail, f"--benchmark-json={compared}"]
+    )
+    old, new = (json.loads(one.read_text())["benchmarks"][0]["stats"]["median"] for one in (kept, compared))
+    slower = bool(status) if fail else new / old > limit
+    return ("slower" if slower else "not slower"), new / old
+
+
+def _run_pytest(folder: Path, loops: int, options: Sequence[str]) -> int:
+    file = folder / "test_construct.py"  # the same name in both, as it is what is compared
+    folder.mkdir(exist_ok=True)
+    file.write_text(PYTEST.replace("{loops}", str(loops)), encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-c", os.devnull]
+    done = subprocess.run(
+        [*command, f"--rootdir={folder}", str(file), *options],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode not in (0, 1):
+        raise SystemExit(f"pytest-benchmark ended with status {done.returncode}:\n{done.stdout}{done.stderr}")
+    return done.returncode
+
+
+def main() -> None:
+    """Decide as often as is asked for, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument(
+        "--decisions", type=int, default=500, help="of gonogo, for each A/A; three fifths for each slowdown"
+    )
+    parser.add_argument("--theirs", type=int, default=100, help="decisions of pytest-benchmark of each kind")
+    parser.add_argument("--each", type=int, default=5, help="decisions of each kind with the same processes")
+    parser.add_argument("--busy", action="store_true", help="keep one core busy meanwhile")
+    asked = parser.parse_args()
+    ours = {kind: Tally() for kind in KINDS}
+    theirs = {kind: Tally() for kind in KINDS}
+    wanted = {kind: asked.decisions * 3 // 5 if kind.is_slower else asked.decisions for kind in KINDS}
+    with ExitStack() as stack:
+        loops = {kind: loops_for(kind.slower) if kind.is_slower else 0 for kind in KINDS}
+        if asked.busy:
+            busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+            stack.callback(busy.wait)
+            stack.callback(busy.kill)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        began = time.monotonic()
+        while any(len(ours[kind].said) < wanted[kind] for kind in KINDS):
+            with fresh_processes(LOOKS[-1][0]) as processes:
+                for kind in KINDS * asked.each:
+                    if len(ours[kind].said) < wanted[kind]:
+                        begin = time.monotonic()
+                        case = Case(kind.name, "construct", {"loops": str(loops[kind])})
+                        said, ratio = decide(processes, case, kind.limit)
+                        ours[kind].add(said, time.monotonic() - begin, ratio)
+            for kind in KINDS:
+                if len(theirs[kind].said) < asked.theirs:
+                    begin = time.monotonic()
+                    said, ratio = pytest_benchmark_decides(folder, loops[kind], kind.limit)
+                    theirs[kind].add(said, time.monotonic() - begin, ratio)
+            done = sum(len(ours[kind].said) for kind in KINDS)
+            print(f"{time.monotonic() - began:7.0f} s  {done} of {sum(wanted.values())}", file=sys.stderr, flush=True)
+    head = ["tool", "held against", "decisions", "said to be slower", "undecided", "ratio", "seconds for a decision"]
+    rows = [head]
+    rows += [
+        tally[kind].row(tool, kind)
+        for kind in KINDS
+        for tool, tally in (("gonogo", ours), ("pytest-benchmark", theirs))
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+if __name__ == "__main__":
+    main()

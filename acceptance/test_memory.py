@@ -30,4 +30,8 @@ def test_what_stays_after_ten_thousand_constructions(cases, criterion, candidate
     )
     evidence.sample("growth", [grown["bytes"]], unit="B")
     evidence.sample("kept at each look", grown["series"], unit="B")
-    evidence.attach("growth", "text", f"{grown['bytes']:,} B kept after {grown['calls']:,} constructions")
+    told = [f"{grown['bytes']:,} B kept after {grown['calls']:,} constructions, by tracemalloc"]
+    if grown["resident"]:
+        before, after = grown["resident"]
+        told.append(f"{after - before:+,} B resident after as many untraced ones, from {before:,} B; decides nothing")
+    evidence.attach("growth", "text", "\n".join(told))

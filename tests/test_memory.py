@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gonogo.memory import allocation_sites, growth, peak
+from gonogo.memory import allocation_sites, growth, held, peak
 
 KIB = 1024
 
@@ -119,3 +119,13 @@ def test_what_a_call_raises_comes_through_and_leaves_no_tracer_behind(measure: o
         measure(call)  # type: ignore[operator]  # each takes a call
     assert not tracemalloc.is_tracing()
     assert gc.isenabled() is enabled
+
+
+def test_what_the_process_holds_grows_with_what_is_kept() -> None:
+    kept: list[bytes] = []
+    before, after = held([lambda: kept.append(bytes(range(256)) * 4096)], total=64)
+    assert after - before > 32 * KIB * KIB, "64 MiB were kept"
+
+
+def test_where_no_system_tells_nothing_is_said(tmp_path: Path) -> None:
+    assert held([lambda: None], total=1, statm=tmp_path / "statm") == ()

@@ -490,6 +490,17 @@ SHAPES: dict[str, Callable[[float], float]] = {  # nondecreasing, so they map no
 }
 
 
+def covered_text(upper: float, lower: float) -> str:
+    return ", ".join("100 %" if one == 1 else f"{one * 100:.1f} %" for one in (upper, lower))
+
+
+def told_in_docs(row: str, column: int) -> str:
+    """What docs/verdicts.md says of a bound: the row by its first cell, and the column after that."""
+    text = (Path(__file__).parent.parent / "docs" / "verdicts.md").read_text(encoding="utf-8")
+    [found] = [line for line in text.splitlines() if line.startswith(f"| {row} |")]
+    return found.split("|")[2 + column].strip()
+
+
 class TestCoverage:
     """Seeded simulation: a bound at nominal 95 % covers the true value in at least 94.5 % of 10,000 draws."""
 
@@ -508,16 +519,55 @@ class TestCoverage:
         low, high = int(ranks.lower) - 1, int(ranks.upper) - 1
         draws = np.partition(transforms[shape](), (low, high), axis=1)
         true = SHAPES[shape](float(special.ndtri(q)))
-        assert np.mean(draws[:, high] >= true) >= 0.945
-        assert np.mean(draws[:, low] <= true) >= 0.945
+        covered = np.mean(draws[:, high] >= true), np.mean(draws[:, low] <= true)
+        assert min(covered) >= 0.945
         assert quantile(draws[0].tolist(), q).upper == draws[0, high]
+        name = "median" if q == 0.5 else f"{q:.0%}".removesuffix("%") + "th percentile"
+        assert told_in_docs(f"{name}, n = {n}", list(SHAPES).index(shape)) == covered_text(*covered)
 
     @pytest.mark.parametrize(("rate", "n"), [(0.01, 300), (0.01, 473), (0.05, 59), (0.3, 40), (0.97, 100)])
     def test_the_bounds_of_a_proportion_cover_it(self, rate: float, n: int) -> None:
         bounds = [proportion(failures, n) for failures in range(n + 1)]
         failures = np.random.default_rng(20240607).binomial(n, rate, DRAWS)
-        assert np.mean(np.array([b.upper for b in bounds])[failures] >= rate) >= 0.945
-        assert np.mean(np.array([b.lower for b in bounds])[failures] <= rate) >= 0.945
+        upper = np.mean(np.array([b.upper for b in bounds])[failures] >= rate)
+        lower = np.mean(np.array([b.lower for b in bounds])[failures] <= rate)
+        assert min(upper, lower) >= 0.945
+        row = f"{rate * 100:g} %, n = {n}"
+        assert f"{told_in_docs(row, 0)}, {told_in_docs(row, 1)}" == covered_text(upper, lower)
+
+
+LOOKS = ((8, 4), (8, 16), (16, 16))  # pairs of processes, turns that each of them has had
+EFFECTS: dict[
+    str, Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
+] = {  # of a process; each has the median 0
+    "normal": lambda random, size: random.normal(0, 1, size),
+    "skewed": lambda random, size: random.exponential(1, size) - math.log(2),
+    "two kinds": lambda random, size: random.choice([-1.0, 1.0], size) + random.normal(0, 0.1, size),
+    "constant": lambda random, size: np.zeros(size),
+}
+
+
+class TestStopping:
+    """Seeded simulation: a comparison of processes that ends as soon as its answer is clear is wrong in 5 % at the most."""
+
+    @pytest.mark.parametrize("shape", EFFECTS)
+    def test_looking_up_to_three_times_does_not_make_a_wrong_answer_more_likely(self, shape: str) -> None:
+        random = np.random.default_rng(20240607)
+        confidence = 1 - 0.05 / len(LOOKS)
+        draws = 10_000
+        effects = EFFECTS[shape](random, (draws, 16))  # the true median lies on the limit: whoever decides is wrong
+        noise = random.standard_exponential((draws, 16, 16)) - math.log(2)
+        above, below = np.zeros(draws, bool), np.zeros(draws, bool)
+        for processes, turns in LOOKS:
+            found = effects[:, :processes] + np.median(noise[:, :processes, :turns], axis=2) * 0.3
+            found -= np.median(found)  # the noise of few turns moves the median as well; it is to lie on the limit
+            ranks = median(range(1, processes + 1), confidence=confidence)
+            ordered = np.sort(found, axis=1)
+            open_ = ~(above | below)
+            above |= open_ & (ordered[:, int(ranks.lower) - 1] > 0)
+            below |= open_ & (ordered[:, int(ranks.upper) - 1] < 0)
+        assert np.mean(above) <= 0.05
+        assert np.mean(below) <= 0.05
 
 
 def exit_status(program: str) -> int:

@@ -290,7 +290,7 @@ class ReleaseWorker:
         return traced
 
     def trace_growth(self, cases: Iterable[Case], *, total: int, every: int, limit: int) -> dict[str, Any]:
-        """``calls`` made, ``bytes`` kept, and the ``series`` of looks."""
+        """``calls`` made, ``bytes`` kept, the ``series`` of looks, and the ``resident`` bytes before and after untraced calls."""
         grown: dict[str, Any] = self._ask(
             "trace_growth", cases=[case_to_json(case) for case in cases], total=total, every=every, limit=limit
         )

@@ -185,10 +185,11 @@ class Server:
         return {"peak": memory.peak(call), "sites": [asdict(site) for site in sites]}
 
     def trace_growth(self, cases: list[dict[str, Any]], total: int, every: int, limit: int) -> Json:
-        """Bytes that stay after many constructions."""
+        """Bytes that stay after many constructions, as traced; and what the process holds before and after as many untraced."""
         calls = [self._call("construct", case_from_json(case)) for case in cases]
+        held = memory.held(calls, total=total)
         found = memory.growth(calls, total=total, every=every, limit=limit)
-        return {"calls": found.calls, "bytes": found.bytes, "series": list(found.series)}
+        return {"calls": found.calls, "bytes": found.bytes, "series": list(found.series), "resident": list(held)}
 
     def close(self) -> Json:
         """Let the adapter go."""

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -490,7 +491,7 @@ SHAPES: dict[str, Callable[[float], float]] = {  # nondecreasing, so they map no
 }
 
 
-def covered_text(upper: float, lower: float) -> str:
+def covered_text(upper: Any, lower: Any) -> str:
     return ", ".join("100 %" if one == 1 else f"{one * 100:.1f} %" for one in (upper, lower))
 
 

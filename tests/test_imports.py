@@ -50,7 +50,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "standing",
         "workflows",
     ),
-    ("gathering", "generated", "verdict", "contents", "monitor"),
+    ("gathering", "generated", "verdict", "supposing", "next_steps", "explaining", "contents", "monitor"),
     ("definitions",),
     ("stub", "runs"),
     ("collector", "targets", "probe", "dashboard", "prometheus_stack"),
@@ -66,6 +66,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "signoff_command",
         "preflight_command",
         "rules_command",
+        "explain_command",
     ),
     ("plugin", "cli", "__main__"),
 )

@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from gonogo.criteria import Criterion
 from gonogo.model import Ability, Claim, CriterionVerdict, Ended, Evidence, Gap, Outcome, Phase, Status
 
-__all__ = ["Again", "advice", "commands"]
+__all__ = ["NOT_RUN", "Again", "advice", "commands", "whole_run"]
 
+NOT_RUN = (
+    "Claims were not executed: run all suites, without `-k`, `-m` or single tests; "
+    "where that was done, look for a crash among the global errors."
+)
 _ADVICE = {
-    "not executed": "Claims were not executed: run all suites, without `-k`, `-m` or single tests; "
-    "where that was done, look for a crash among the global errors.",
+    "not executed": NOT_RUN,
     "moved": "Prompts moved away from their recordings: `gonogo recordings check` shows how. "
     "Record the replies again, or move the recordings with `gonogo recordings update`.",
     "gap": "Repair what the reasons name; it lies with the tool, the recordings or the machine, not with the release.",
@@ -28,7 +31,10 @@ _ADVICE = {
 _OTHERWISE = "Add the evidence that the reasons name."
 _MOVED = ("gonogo recordings check", "gonogo recordings update")
 # criteria that a command of their own looks at, without a run of the suites
-_OWN = {"sign-offs": "gonogo signoff list", "environment": "gonogo preflight"}
+_OWN = {
+    "sign-offs": ("gonogo signoff list", "gonogo signoff KIND --by NAME --link URL --until DATE"),
+    "environment": ("gonogo preflight",),
+}
 _WATCHED = "live-watch"
 
 
@@ -95,18 +101,22 @@ def commands(
     if any(isinstance(one, Gap) and _is_moved(one) for one in own):
         told += _MOVED
     target = ["--target", again.service] if again.service else []
-    if criterion.id in _OWN:
-        told.append(shlex.join([*_OWN[criterion.id].split(), *(target if criterion.id == "environment" else [])]))
+    for command in _OWN.get(criterion.id, ()):
+        told.append(shlex.join([*command.split(), *(target if criterion.id == "environment" else [])]))
     if criterion.id == _WATCHED:
         return (*told, shlex.join(["gonogo", "watch", *(target or ["--target", "URL"])]))
     files = sorted({one.item.partition("::")[0] for one in own if isinstance(one, Ended) and "::" in one.item})
     if files:
         chosen = ["-k", step] if step else []
         return (*told, shlex.join(["pytest", *files, *chosen, *again.options]))
+    return (*told, *whole_run(records, again))
+
+
+def whole_run(records: Mapping[Claim, Sequence[Evidence]], again: Again) -> tuple[str, ...]:
+    """The command that runs all suites; none where nothing was executed that tells where they lie."""
     every = {one.item for found in records.values() for one in found if isinstance(one, Ended) and "::" in one.item}
     folders = sorted({item.partition("::")[0].rpartition("/")[0] for item in every} - {""})
-    # where nothing at all was executed nobody knows where the suites lie
-    return (*told, *([shlex.join(["pytest", *(f"{one}/" for one in folders), *again.options])] if folders else []))
+    return (shlex.join(["pytest", *(f"{one}/" for one in folders), *again.options]),) if folders else ()
 
 
 def _is_moved(gap: Gap) -> bool:

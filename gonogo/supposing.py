@@ -113,12 +113,16 @@ class Aspect:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """``count`` is the fewest of a change that turn the aspect: it would be ``status``, and the whole claim ``claim``."""
+    """``count`` is the fewest of a change that turn the aspect: it would be ``status``, and the whole claim ``claim``.
+
+    ``before`` is what the aspect would be with one less.
+    """
 
     change: Change
     count: int
     status: Status
     claim: Status
+    before: Status
 
 
 def aspects(
@@ -126,12 +130,12 @@ def aspects(
 ) -> tuple[Aspect, ...]:
     """Everything that the claim rests on; the worst of their verdicts is the claim's."""
     measures = _measures(criterion, claim)
-    found = [Aspect(Part.LOOKS, claim, criterion, level, facts)]
+    found: list[Aspect] = []
     if not measures or any(isinstance(one, Judged) or _failed(one) for one in records):
-        found.insert(0, Aspect(Part.FINDINGS, claim, criterion, level, facts))
+        found.append(Aspect(Part.FINDINGS, claim, criterion, level, facts))
     if set(criterion.needs) <= facts.abilities:
         found += [Aspect(Part.MEASURE, claim, criterion, level, facts, measure) for measure in measures]
-    return tuple(found)
+    return (*found, Aspect(Part.LOOKS, claim, criterion, level, facts))
 
 
 def turns(aspect: Aspect, records: Sequence[Evidence]) -> tuple[Turn, ...]:
@@ -152,7 +156,8 @@ def turns(aspect: Aspect, records: Sequence[Evidence]) -> tuple[Turn, ...]:
             if count is None:
                 continue
             supposed = suppose(aspect, records, change, count)
-            turn = Turn(change, count, aspect.status(supposed), aspect.whole(supposed))
+            before = aspect.status(suppose(aspect, records, change, count - 1))
+            turn = Turn(change, count, aspect.status(supposed), aspect.whole(supposed), before)
             if turn not in found:
                 found.append(turn)
     return tuple(sorted(found, key=lambda turn: (list(Change).index(turn.change), turn.count)))

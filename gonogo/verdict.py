@@ -126,9 +126,7 @@ def _reasons(claims: Sequence[Decided], status: Status) -> tuple[str, ...]:
     return tuple(reasons)
 
 
-def judge_claim(
-    claim: Claim, criterion: Criterion, level: Level, facts: Facts, records: Sequence[Evidence]
-) -> Decided:
+def judge_claim(claim: Claim, criterion: Criterion, level: Level, facts: Facts, records: Sequence[Evidence]) -> Decided:
     """The verdict for one claim, from the records of that claim alone."""
     findings = [record for record in records if isinstance(record, Judged)]
     measures = [measure for measure in criterion.measures if (measure.scope is Scope.STEP) == (claim.step is not None)]

@@ -54,24 +54,24 @@ P99 = criterion(measures=[measure("seconds", Statistic.QUANTILE, "< 1", quantile
 
 class TestMeasures:
     def test_of_a_rate_that_is_go_it_is_said_how_many_failures_it_stands(self) -> None:
-        records = [*errors(0, 620), ended()]
+        records: list[Evidence] = [*errors(0, 620), ended()]
         aspect = only(Part.MEASURE, records, RATE)
         assert aspect.counts(records) == (620, 0)
         assert told(aspect, records) == {("fail", 2, OPEN), ("fail", 12, NO_GO)}
 
     def test_of_a_rate_that_is_open_it_is_said_how_many_more_cases_settle_it(self) -> None:
-        records = [*errors(0, 200), ended()]
+        records: list[Evidence] = [*errors(0, 200), ended()]
         assert ("more", 99, GO) in told(only(Part.MEASURE, records, RATE), records)
 
     def test_a_case_that_is_replayed_is_one_case(self) -> None:
-        records = [*errors(0, 298), *errors(1, 1), ended()]
+        records: list[Evidence] = [*errors(0, 298), *errors(1, 1), ended()]
         aspect = only(Part.MEASURE, records, RATE)
         assert aspect.counts(records) == (297, 1)
         assert ("hold", 1, GO) not in told(aspect, records), "298 cases are too few, however often they are replayed"
         assert ("more", 175, GO) in told(aspect, records)
 
     def test_of_a_quantile_it_is_said_how_many_samples_beyond_the_limit_it_stands(self) -> None:
-        records = [sample(*[0.5] * 600), ended()]
+        records: list[Evidence] = [sample(*[0.5] * 600), ended()]
         assert told(only(Part.MEASURE, records, P99), records) == {("fail", 2, OPEN), ("fail", 11, NO_GO)}
 
     def test_which_sample_decides_is_asked_of_the_statistic(self) -> None:
@@ -82,9 +82,9 @@ class TestMeasures:
 
     def test_of_a_maximum_one_sample_turns_it_and_more_samples_never_help(self) -> None:
         asked = criterion(measures=[measure("peak", go="<= 1")])
-        records = [sample(0.5, name="peak"), sample(0.9, name="peak", case="facts/rivers"), ended()]
+        records: list[Evidence] = [sample(0.5, name="peak"), sample(0.9, name="peak", case="facts/rivers"), ended()]
         assert told(only(Part.MEASURE, records, asked), records) == {("fail", 1, NO_GO)}
-        records = [sample(2.0, 3.0, 0.5, name="peak"), ended()]
+        records: list[Evidence] = [sample(2.0, 3.0, 0.5, name="peak"), ended()]
         assert told(only(Part.MEASURE, records, asked), records) == {("hold", 2, GO)}
 
     def test_of_samples_that_are_none_nothing_is_supposed(self) -> None:
@@ -96,7 +96,7 @@ class TestMeasures:
 
     def test_a_limit_that_nothing_can_break_is_not_turned(self) -> None:
         asked = criterion(measures=[measure("errors", Statistic.SHARE, "<= 1", "share")])
-        records = [sample(0.0, 1.0, name="errors", unit="share"), ended()]
+        records: list[Evidence] = [sample(0.0, 1.0, name="errors", unit="share"), ended()]
         assert turns(only(Part.MEASURE, records, asked), records) == ()
 
     def test_a_measure_that_the_target_cannot_give_is_not_an_aspect(self) -> None:
@@ -106,22 +106,22 @@ class TestMeasures:
 
 class TestFindings:
     def test_one_more_failing_finding_is_no_go(self) -> None:
-        records = [finding(), ended()]
+        records: list[Evidence] = [finding(), ended()]
         assert told(only(Part.FINDINGS, records, criterion()), records) == {("fail", 1, NO_GO)}
 
     def test_every_failing_finding_must_hold(self) -> None:
-        records = [finding(False), finding(False, "facts/rivers"), finding(), ended(Outcome.FAILED, "2 findings fail")]
+        records: list[Evidence] = [finding(False), finding(False, "facts/rivers"), finding(), ended(Outcome.FAILED, "2 findings fail")]
         aspect = only(Part.FINDINGS, records, criterion())
         [holding] = turns(aspect, records)
         assert holding.change is Change.HOLD
         assert (holding.count, holding.status, holding.claim) == (2, GO, GO)
 
     def test_a_test_that_failed_without_a_finding_must_pass(self) -> None:
-        records = [finding(), ended(Outcome.FAILED, "assert 1 == 2")]
+        records: list[Evidence] = [finding(), ended(Outcome.FAILED, "assert 1 == 2")]
         assert told(only(Part.FINDINGS, records, criterion()), records) == {("hold", 1, GO)}
 
     def test_what_else_keeps_the_claim_from_go_is_seen(self) -> None:
-        records = [finding(False), Gap(CLAIM, "facts/rivers", "prompt moved"), ended(Outcome.FAILED, "")]
+        records: list[Evidence] = [finding(False), Gap(CLAIM, "facts/rivers", "prompt moved"), ended(Outcome.FAILED, "")]
         [turn] = turns(only(Part.FINDINGS, records, criterion()), records)
         assert (turn.status, turn.claim) == (GO, OPEN)
 
@@ -185,5 +185,5 @@ def test_a_turn_turns_the_verdict_and_one_less_does_not(
             assert (turn.status.rank > now.rank) is (turn.change is Change.FAIL)
             assert judge_claim(CLAIM, one, Level.REQUIRED, FACTS, turned).status is turn.claim
             before = aspect.status(suppose(aspect, records, turn.change, turn.count - 1))
-            assert before is not turn.status
+            assert before is turn.before is not turn.status
             assert min(now.rank, turn.status.rank) <= before.rank <= max(now.rank, turn.status.rank)

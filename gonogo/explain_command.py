@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -82,8 +81,4 @@ def _summary(verdict: Verdict, run: str, *, named: bool) -> str:
         lines.append(f"advisory and not GO: {', '.join(open_ones)}")
     if holding == len(required) and required and not named:
         lines.append(f"to see what one of them rests on: gonogo explain {required[0].criterion}")
-    return "\n".join(_flat(lines))
-
-
-def _flat(lines: Sequence[str]) -> list[str]:
-    return [printable(" ".join(line.split()), keep="") for line in lines]
+    return "\n".join(printable(line.replace("\n", " "), keep="") for line in lines)

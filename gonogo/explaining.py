@@ -227,7 +227,7 @@ def _aspect(
 
 def _findings(records: Sequence[Evidence], claim: Decided) -> str:
     held = claim.findings - claim.failing
-    text = f"{held} of {_count(claim.findings, 'finding')} hold"
+    text = f"{held} of {_count(claim.findings, 'finding')} ok"
     if claim.cases:
         text += f", on {_count(len(claim.cases), 'case')}"
     failing = Counter(one.case or "no case" for one in records if isinstance(one, Judged) and not one.finding.ok)
@@ -277,8 +277,9 @@ def _decides(aspect: Aspect, measure: Measure, records: Sequence[Evidence]) -> s
     if measure.statistic is Statistic.MAXIMUM:
         value = max(far.values)
         slack = measure.go.value - value if upper else value - measure.go.value
-        kept = f"slack {quantity(slack, measure.unit)}" if slack >= 0 else f"{quantity(-slack, measure.unit)} too much"
-        return f"the largest, {quantity(value, measure.unit)}{_of_case(far)}, {kept if upper or slack >= 0 else 'too little'}"
+        far_off = quantity(abs(slack), measure.unit)
+        kept = f"slack {far_off}" if slack >= 0 else f"{far_off} too {'much' if upper else 'little'}"
+        return f"the largest, {quantity(value, measure.unit)}{_of_case(far)}, {kept}"
     rank = deciding_rank(measure, n)
     beyond = f"{_count(failing, noun)} of {n} lie{'s' if failing == 1 else ''} beyond the limit"
     if rank is None:
@@ -310,9 +311,7 @@ def _supposed(aspect: Aspect, turn: Turn, holding: int, failing: int) -> str:
         return f"if what is missing were there and held: {count} {'piece' if count == 1 else 'pieces'} of evidence"
     if measure is None:
         if turn.change is Change.FAIL:
-            return (
-                f"with {_count(count, 'finding')} that {'fails' if count == 1 else 'fail'}{' more' if failing else ''}"
-            )
+            return f"with {_count(count, 'finding')} that {'fails' if count == 1 else 'fail'}"
         return "if the test passed" if not failing else f"if {_of(count, failing)} failing findings held"
     noun, n = _noun(measure), holding + failing
     counted = measure.statistic in _NOUNS

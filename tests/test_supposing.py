@@ -84,12 +84,12 @@ class TestMeasures:
         asked = criterion(measures=[measure("peak", go="<= 1")])
         records: list[Evidence] = [sample(0.5, name="peak"), sample(0.9, name="peak", case="facts/rivers"), ended()]
         assert told(only(Part.MEASURE, records, asked), records) == {("fail", 1, NO_GO)}
-        records: list[Evidence] = [sample(2.0, 3.0, 0.5, name="peak"), ended()]
+        records = [sample(2.0, 3.0, 0.5, name="peak"), ended()]
         assert told(only(Part.MEASURE, records, asked), records) == {("hold", 2, GO)}
 
     def test_of_samples_that_are_none_nothing_is_supposed(self) -> None:
         for value in (0.5, float("nan")):
-            records = [sample(value, name="errors", unit="share"), ended()]
+            records: list[Evidence] = [sample(value, name="errors", unit="share"), ended()]
             aspect = only(Part.MEASURE, records, RATE)
             assert aspect.status(records) is OPEN
             assert turns(aspect, records) == ()
@@ -110,7 +110,12 @@ class TestFindings:
         assert told(only(Part.FINDINGS, records, criterion()), records) == {("fail", 1, NO_GO)}
 
     def test_every_failing_finding_must_hold(self) -> None:
-        records: list[Evidence] = [finding(False), finding(False, "facts/rivers"), finding(), ended(Outcome.FAILED, "2 findings fail")]
+        records: list[Evidence] = [
+            finding(False),
+            finding(False, "facts/rivers"),
+            finding(),
+            ended(Outcome.FAILED, "2 findings fail"),
+        ]
         aspect = only(Part.FINDINGS, records, criterion())
         [holding] = turns(aspect, records)
         assert holding.change is Change.HOLD
@@ -121,7 +126,11 @@ class TestFindings:
         assert told(only(Part.FINDINGS, records, criterion()), records) == {("hold", 1, GO)}
 
     def test_what_else_keeps_the_claim_from_go_is_seen(self) -> None:
-        records: list[Evidence] = [finding(False), Gap(CLAIM, "facts/rivers", "prompt moved"), ended(Outcome.FAILED, "")]
+        records: list[Evidence] = [
+            finding(False),
+            Gap(CLAIM, "facts/rivers", "prompt moved"),
+            ended(Outcome.FAILED, ""),
+        ]
         [turn] = turns(only(Part.FINDINGS, records, criterion()), records)
         assert (turn.status, turn.claim) == (GO, OPEN)
 

@@ -34,6 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "alert_rules",
         "alert_tests",
         "alerting",
+        "blast",
         "checks",
         "contract",
         "criteria",

@@ -211,6 +211,7 @@ def _badness(claim: Decided) -> tuple[Any, ...]:
 def _aspect(
     aspect: Aspect, records: Sequence[Evidence], claim: Decided, bounds: Mapping[tuple[Any, Any], Mapping[str, Any]]
 ) -> Iterator[Line]:
+    counts = aspect.counts(records) or (0, 0)
     if aspect.part is Part.FINDINGS and claim.findings:
         yield Line("evidence", _findings(records, claim))
     if aspect.measure is not None:
@@ -220,9 +221,9 @@ def _aspect(
         yield Line("evidence", _figure(bound))
         if is_decided(bound):
             yield Line("distance", _distance(bound))
-            yield Line("decides", _decides(aspect, aspect.measure, records))
+            yield Line("decides", _decides(aspect.measure, aspect.samples(records), counts))
     for turn in turns(aspect, records):
-        yield Line("turns", _turn(aspect, turn, aspect.counts(records) or (0, 0)))
+        yield Line("turns", _turn(aspect, turn, counts))
 
 
 def _findings(records: Sequence[Evidence], claim: Decided) -> str:
@@ -260,9 +261,8 @@ def _distance(bound: Mapping[str, Any]) -> str:
     return f"the bound lies {quantity(abs(distance), unit)} {side} the limit{share}"
 
 
-def _decides(aspect: Aspect, measure: Measure, records: Sequence[Evidence]) -> str:
-    samples = aspect.samples(records)
-    holding, failing = aspect.counts(records) or (0, 0)
+def _decides(measure: Measure, samples: Sequence[Sampled], counts: tuple[int, int]) -> str:
+    holding, failing = counts
     n = holding + failing
     noun = _noun(measure)
     if measure.statistic in (Statistic.PROPORTION, Statistic.SHARE):

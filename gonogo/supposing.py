@@ -11,7 +11,7 @@ import enum
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeGuard
+from typing import TypeAlias, TypeGuard
 
 from gonogo.criteria import Criterion, Measure, Scope, Statistic
 from gonogo.model import Claim, Ended, Evidence, Finding, Gap, Judged, Level, Outcome, Sampled, Status
@@ -20,6 +20,7 @@ from gonogo.verdict import Facts, judge_claim
 __all__ = ["MOST_ADDED", "Aspect", "Change", "Part", "Turn", "aspects", "deciding_rank", "suppose", "turns"]
 
 MOST_ADDED = 100_000  # further samples that are tried; more is no advice
+Supposing: TypeAlias = Callable[[int], list[Evidence]]
 _SUPPOSED = Finding("supposed", True, "supposed to hold")
 
 
@@ -143,21 +144,28 @@ def turns(aspect: Aspect, records: Sequence[Evidence]) -> tuple[Turn, ...]:
     now = aspect.status(records)
     found: list[Turn] = []
     for change, most in _changes(aspect, records, now):
+        supposed = _supposing(aspect, records, change)
+        seen: dict[int, Status] = {0: now}
+
+        def status(count: int, supposed: Supposing = supposed, seen: dict[int, Status] = seen) -> Status:
+            if count not in seen:
+                seen[count] = aspect.status(supposed(count))
+            return seen[count]
+
+        worse = change is Change.FAIL
         for wanted in Status:
-            worse = change is Change.FAIL
             if (wanted.rank <= now.rank) if worse else (wanted.rank >= now.rank):
                 continue
 
-            def turned(count: int, change: Change = change, wanted: Status = wanted, worse: bool = worse) -> bool:
-                rank = aspect.status(suppose(aspect, records, change, count)).rank
-                return rank >= wanted.rank if worse else rank <= wanted.rank
+            def turned(
+                count: int, status: Callable[[int], Status] = status, wanted: Status = wanted, worse: bool = worse
+            ) -> bool:
+                return status(count).rank >= wanted.rank if worse else status(count).rank <= wanted.rank
 
             count = _fewest(turned, most)
             if count is None:
                 continue
-            supposed = suppose(aspect, records, change, count)
-            before = aspect.status(suppose(aspect, records, change, count - 1))
-            turn = Turn(change, count, aspect.status(supposed), aspect.whole(supposed), before)
+            turn = Turn(change, count, status(count), aspect.whole(supposed(count)), status(count - 1))
             if turn not in found:
                 found.append(turn)
     return tuple(sorted(found, key=lambda turn: (list(Change).index(turn.change), turn.count)))
@@ -165,11 +173,18 @@ def turns(aspect: Aspect, records: Sequence[Evidence]) -> tuple[Turn, ...]:
 
 def suppose(aspect: Aspect, records: Sequence[Evidence], change: Change, count: int) -> list[Evidence]:
     """All records of the claim with ``count`` of a change made to the aspect."""
-    if aspect.part is Part.LOOKS:
-        return _filled(aspect, records, count)
-    if aspect.part is Part.FINDINGS:
-        return _found(aspect, records, change, count)
-    return _sampled(aspect, records, change, count)
+    return _supposing(aspect, records, change)(count)
+
+
+def _supposing(aspect: Aspect, records: Sequence[Evidence], change: Change) -> Supposing:
+    """The records by the count of a change; what does not depend on the count is done once."""
+    match aspect.part:
+        case Part.LOOKS:
+            return lambda count: _filled(aspect, records, count)
+        case Part.FINDINGS:
+            return lambda count: _found(aspect, records, change, count)
+        case Part.MEASURE:
+            return _sampling(aspect, records, change)
 
 
 def deciding_rank(measure: Measure, n: int) -> int | None:
@@ -327,30 +342,39 @@ def _values(measure: Measure, samples: Sequence[Sampled]) -> tuple[float, float]
     return (keeps, breaks) if measure.go.admits(keeps) and not measure.go.admits(breaks) else None
 
 
-def _sampled(aspect: Aspect, records: Sequence[Evidence], change: Change, count: int) -> list[Evidence]:
+def _sampling(aspect: Aspect, records: Sequence[Evidence], change: Change) -> Supposing:
     measure = aspect.measure
     assert measure is not None
+    places = [place for place, one in enumerate(records) if aspect.is_counted(one)]
     samples = aspect.samples(records)
     pair = _values(measure, samples)
     assert pair is not None, "a change of samples that cannot be changed; _changes offers none"
     keeps, breaks = pair
     if change is Change.MORE:
-        more = Sampled(aspect.claim, measure.sample, measure.unit, (keeps,) * count)
-        if measure.statistic is not Statistic.PROPORTION:
-            return [*records, more]
-        one = replace(more, values=(keeps,))
-        return [*records, *(replace(one, case=f"supposed/{number}") for number in range(count))]
+        return lambda count: [*records, *_more(aspect.claim, measure, keeps, count)]
     found, to = (True, breaks) if change is Change.FAIL else (False, keeps)
-    units = _units(measure, samples)
-    chosen = set([key for key, values in units.items() if all(map(measure.go.admits, values)) is found][:count])
-    told: list[Evidence] = []
-    number = -1
-    for record in records:
-        if not aspect.is_counted(record):
-            told.append(record)
-            continue
-        number += 1
-        keys = [_key(measure, record, number, index) for index in range(len(record.values))]
-        values = (to if key in chosen else value for key, value in zip(keys, record.values, strict=True))
-        told.append(replace(record, values=tuple(values)))
-    return told
+    units: dict[object, list[tuple[int, int]]] = {}
+    for number, sample in enumerate(samples):
+        for index in range(len(sample.values)):
+            units.setdefault(_key(measure, sample, number, index), []).append((number, index))
+    kept = {key: all(map(measure.go.admits, values)) for key, values in _units(measure, samples).items()}
+    kind = [unit for key, unit in units.items() if kept[key] is found]
+
+    def changed(count: int) -> list[Evidence]:
+        values: dict[int, list[float]] = {}
+        for unit in kind[:count]:
+            for number, index in unit:
+                values.setdefault(number, list(samples[number].values))[index] = to
+        told = list(records)
+        for number, own in values.items():
+            told[places[number]] = replace(samples[number], values=tuple(own))
+        return told
+
+    return changed
+
+
+def _more(claim: Claim, measure: Measure, value: float, count: int) -> list[Evidence]:
+    """Further samples; those of a proportion are of cases that nobody has seen."""
+    if measure.statistic is not Statistic.PROPORTION:
+        return [Sampled(claim, measure.sample, measure.unit, (value,) * count)]
+    return [Sampled(claim, measure.sample, measure.unit, (value,), f"supposed/{number}") for number in range(count)]

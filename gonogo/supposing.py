@@ -364,7 +364,9 @@ def _sampling(aspect: Aspect, records: Sequence[Evidence], change: Change) -> Su
         values: dict[int, list[float]] = {}
         for unit in kind[:count]:
             for number, index in unit:
-                values.setdefault(number, list(samples[number].values))[index] = to
+                if number not in values:
+                    values[number] = list(samples[number].values)
+                values[number][index] = to
         told = list(records)
         for number, own in values.items():
             told[places[number]] = replace(samples[number], values=tuple(own))

@@ -347,7 +347,7 @@ def _next(
     if is_open and amounts:
         yield Line("next", f"How much is measured stands in criteria.toml, {criterion.id}: {', '.join(amounts)}.")
     if verdict.status is not Status.GO:
-        for command in commands(criterion, verdict, records, again, step=worst.claim.step):
+        for command in commands(criterion, verdict, records, again):
             yield Line("next", command, command=True)
 
 

@@ -36,6 +36,7 @@ _OWN = {
     "environment": ("gonogo preflight",),
 }
 _WATCHED = "live-watch"
+_FEW = 3  # steps that one command names; of more, all are run
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +85,6 @@ def commands(
     verdict: CriterionVerdict,
     records: Mapping[Claim, Sequence[Evidence]],
     again: Again,
-    *,
-    step: str | None = None,
 ) -> tuple[str, ...]:
     """What to run next.
 
@@ -94,7 +93,6 @@ def commands(
         verdict: of the criterion.
         records: of all claims of the run; a test that was executed tells where the suites lie.
         again: how the run was made.
-        step: the one that lies worst.
     """
     told: list[str] = []
     own = [one for claim in verdict.claims for one in records.get(claim.claim, ())]
@@ -107,7 +105,9 @@ def commands(
         return (*told, shlex.join(["gonogo", "watch", *(target or ["--target", "URL"])]))
     files = sorted({one.item.partition("::")[0] for one in own if isinstance(one, Ended) and "::" in one.item})
     if files:
-        chosen = ["-k", step] if step else []
+        steps = [one.claim.step for one in verdict.claims if one.status is not Status.GO]
+        few = [step for step in steps if step is not None] if len(steps) <= _FEW else []
+        chosen = ["-k", " or ".join(few)] if few and len(few) == len(steps) else []
         return (*told, shlex.join(["pytest", *files, *chosen, *again.options]))
     return (*told, *whole_run(records, again))
 

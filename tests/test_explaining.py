@@ -267,6 +267,17 @@ class TestWhatToRunNext:
         }.items():
             assert command in self.commands([], criterion(name), Again(Phase.PRE, "http://127.0.0.1:8000"))
 
+    def test_a_few_steps_are_named_and_of_many_all_are_run(self) -> None:
+        def failing(steps: str) -> list[str]:
+            claims = [Claim("structure", step) for step in steps]
+            records = [one for claim in claims for one in (finding(False, claim=claim), ended(claim=claim))]
+            facts = replace(FACTS, steps=tuple(steps))
+            [found] = explained(records, facts=facts)
+            return [line.text for line in found.lines if line.command]
+
+        assert failing("abc") == ["pytest acceptance/test_x.py -k 'a or b or c'"]
+        assert failing("abcd") == ["pytest acceptance/test_x.py"]
+
     def test_where_nothing_was_executed_no_folder_is_invented(self) -> None:
         assert self.commands([]) == []
 

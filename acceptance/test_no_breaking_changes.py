@@ -6,7 +6,9 @@ import json
 
 import pytest
 
+from gonogo.blast import Pair, blast_radius
 from gonogo.checks import same_text
+from gonogo.errors import ProductError, TargetError, WorkerDied
 from gonogo.model import Finding
 
 pytestmark = pytest.mark.criterion("no-breaking-changes")
@@ -27,10 +29,28 @@ def test_a_step_asks_the_same_model_for_the_same_and_stores_it_in_the_same_place
                 evidence.add(case, _asked_as_recorded(recording.request, now))
 
 
-def test_endpoints_and_definitions_of_the_previous_release_are_still_there(candidate, baseline, evidence):
+def test_endpoints_and_definitions_of_the_previous_release_are_still_there(
+    candidate, baseline, cases, grammar, evidence
+):
     before, now = baseline.describe(), candidate.describe()
     for kind in ("endpoints", "answers", "steps", "metrics"):
         evidence.add(None, _kept(kind, before.get(kind), now.get(kind)))
+    prompts = zip(cases, _prompts(baseline, cases), _prompts(candidate, cases), strict=True)
+    reached = blast_radius(grammar, (Pair(case.path, before, after) for case, before, after in prompts))
+    evidence.attach("blast-radius.txt", "text", reached.text)
+
+
+def _prompts(target, cases):
+    """For a look at what the change reaches, which decides nothing: a release that fails here fails its own criteria."""
+    gone = None
+    for case in cases:
+        try:
+            yield gone or target.construct(case).prompt
+        except WorkerDied as error:  # each further question would start another worker that dies
+            gone = str(error)
+            yield gone
+        except (ProductError, TargetError) as error:
+            yield str(error)
 
 
 def _compatible(step, case, before, now):

@@ -17,6 +17,7 @@ from rich.text import Text
 from gonogo import rundown
 from gonogo.definitions import load_definitions
 from gonogo.errors import EvidenceError, GonogoError, ProductFailure
+from gonogo.explain_command import explain_command
 from gonogo.joining import Part, join, read_part
 from gonogo.model import Provenance, Workflow
 from gonogo.preflight_command import preflight
@@ -101,6 +102,7 @@ main.add_command(watch)
 main.add_command(probe)
 main.add_command(signoff)
 main.add_command(preflight)
+main.add_command(explain_command)
 
 
 @main.group()

@@ -9,6 +9,7 @@ from typing import Any
 __all__ = [
     "bound_text",
     "claim_headline",
+    "closeness",
     "deciding",
     "headline",
     "headline_bound",
@@ -143,7 +144,7 @@ def margin_text(bound: Mapping[str, Any]) -> str:
     return quantity(distance, bound["unit"])
 
 
-def _closeness(bound: Mapping[str, Any]) -> tuple[int, float, float]:
+def closeness(bound: Mapping[str, Any]) -> tuple[int, float, float]:
     """What sorts the bound first that tells most: one outside its limit, one that is open, else the smallest margin."""
     if not is_decided(bound):
         return _ORDER["open"], float("inf"), float("inf")
@@ -158,7 +159,7 @@ def _closeness(bound: Mapping[str, Any]) -> tuple[int, float, float]:
 def headline_bound(criterion: Mapping[str, Any]) -> tuple[Mapping[str, Any], str | None] | None:
     """The bound that lies worst to its limit and the step that it belongs to, of a criterion of ``verdict.json``."""
     pairs = [(bound, claim["step"]) for claim in criterion["claims"] for bound in claim["bounds"]]
-    return min(pairs, key=lambda pair: _closeness(pair[0]), default=None)
+    return min(pairs, key=lambda pair: closeness(pair[0]), default=None)
 
 
 def headline(criterion: Mapping[str, Any]) -> str:
@@ -172,7 +173,7 @@ def headline(criterion: Mapping[str, Any]) -> str:
 
 def claim_headline(claim: Mapping[str, Any]) -> str:
     """One line about a claim of ``verdict.json``."""
-    bound = min(claim["bounds"], key=_closeness, default=None)
+    bound = min(claim["bounds"], key=closeness, default=None)
     return _headline(claim, bound, claim["findings"], claim["failing"])
 
 

@@ -32,7 +32,7 @@ from gonogo.model import (
     Verdict,
 )
 
-__all__ = ["NOT_EXECUTED", "Facts", "judge", "owed_claims"]
+__all__ = ["NOT_EXECUTED", "Facts", "judge", "judge_claim", "owed_claims"]
 
 NOT_EXECUTED = "no test was executed to its end for this claim"
 
@@ -86,7 +86,7 @@ def judge(
         if level is Level.NOT_JUDGED:
             continue
         claims = tuple(
-            _judge_claim(claim, criterion, level, facts, records.get(claim, []))
+            judge_claim(claim, criterion, level, facts, records.get(claim, []))
             for claim in criterion.claims(facts.steps)
         )
         status = Status.worst(claim.status for claim in claims)
@@ -126,9 +126,8 @@ def _reasons(claims: Sequence[Decided], status: Status) -> tuple[str, ...]:
     return tuple(reasons)
 
 
-def _judge_claim(
-    claim: Claim, criterion: Criterion, level: Level, facts: Facts, records: Sequence[Evidence]
-) -> Decided:
+def judge_claim(claim: Claim, criterion: Criterion, level: Level, facts: Facts, records: Sequence[Evidence]) -> Decided:
+    """The verdict for one claim, from the records of that claim alone."""
     findings = [record for record in records if isinstance(record, Judged)]
     measures = [measure for measure in criterion.measures if (measure.scope is Scope.STEP) == (claim.step is not None)]
     asked_for = {measure.sample for measure in measures}

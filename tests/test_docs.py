@@ -68,6 +68,8 @@ IN_THE_EXAMPLE = {
     "pytest acceptance/": 0,
     "gonogo verify reports/latest": 0,
     "gonogo verdict reports/latest": 0,
+    "gonogo explain": 0,
+    "gonogo explain prompt-structure reports/latest": 0,
     "gonogo --version": 0,
     "pytest acceptance/test_prompt_structure.py": 10,
 }

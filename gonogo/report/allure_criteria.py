@@ -45,8 +45,9 @@ from gonogo.figures import (
     shortened,
     statistic_name,
 )
-from gonogo.model import Claim, CriterionVerdict, Decided, Ended, Evidence, Gap, Judged, Outcome, Sampled, Verdict
+from gonogo.model import Claim, CriterionVerdict, Decided, Ended, Evidence, Gap, Judged, Sampled, Verdict
 from gonogo.model import Status as Answer
+from gonogo.next_steps import advice
 from gonogo.report.document import verdict_document
 from gonogo.report.markdown import amount, as_markdown, cell, coverage_cells, mark, table
 from gonogo.report.plots import coverage_plot, criterion_plot
@@ -209,7 +210,7 @@ class _Page:
         verdict = self._verdict
         asked = f"{verdict.level.value} in phase {self._run.info.facts.phase.value}"
         lines = [f"**{cell(verdict.title)}**", "", f"**{verdict.status.value}**, {asked}.", ""]
-        if steps := self._next_steps():
+        if steps := advice(self._criterion, verdict, self._records, self._run.info.facts.abilities):
             lines += ["**What to do next**", "", *(f"{number}. {step}" for number, step in enumerate(steps, 1)), ""]
         rows = self._rows()
         lines += table(_BOUND_HEADER if self._criterion.measures else _HEADER, rows[:_MOST_ROWS])
@@ -255,54 +256,6 @@ class _Page:
                 f"and {len(told) - _MOST_FINDINGS} more; the claims and the shards of the run hold all of them"
             )
         return lines
-
-    def _next_steps(self) -> list[str]:
-        """What settles an INCONCLUSIVE criterion, from what its claims lack."""
-        if self._verdict.status is not Answer.INCONCLUSIVE:
-            return []
-        lacking = sorted(set(self._criterion.needs) - self._run.info.facts.abilities)
-        if lacking:
-            return [
-                f"The target does not offer {cell(', '.join(lacking))}: let the adapter offer it, "
-                "or write in criteria.toml that this phase does not judge the criterion."
-            ]
-        lack = self._what_is_lacking()
-        return [advice for what, advice in _ADVICE.items() if what in lack] or [_OTHERWISE]
-
-    def _what_is_lacking(self) -> set[str]:
-        found: set[str] = set()
-        for claim in self._verdict.claims:
-            if claim.status is not Answer.INCONCLUSIVE:
-                continue
-            records = self._records[claim.claim]
-            gaps = [record for record in records if isinstance(record, Gap)]
-            outcomes = [record.outcome for record in records if isinstance(record, Ended)]
-            found |= {"moved" if gap.reason.startswith("prompt moved") else "gap" for gap in gaps}
-            if not gaps and Outcome.BROKEN in outcomes:  # where there are gaps, they say why it broke
-                found.add("broken")
-            if Outcome.SKIPPED in outcomes:
-                found.add("skipped")
-            if not outcomes and not self._criterion.computed:
-                found.add("not executed")
-            elif any(bound.get("decision") != "within" for bound in claim.bounds):
-                found.add("samples")
-        return found
-
-
-_ADVICE = {
-    "not executed": "Claims were not executed: run all suites, without `-k`, `-m` or single tests; "
-    "where that was done, look for a crash among the global errors.",
-    "moved": "Prompts moved away from their recordings: `gonogo recordings check` shows how. "
-    "Record the replies again, or move the recordings with `gonogo recordings update`.",
-    "gap": "Repair what the reasons name; it lies with the tool, the recordings or the machine, not with the release.",
-    "broken": "A suite broke: open the broken claims and repair the suite or what it needs; "
-    "it says nothing about the release.",
-    "skipped": "A claim was skipped: remove the skip, "
-    "or write in criteria.toml that this phase does not judge the criterion.",
-    "samples": "The bound reaches across the limit: take as many samples as the reasons ask for, "
-    "or measure on a quieter machine.",
-}
-_OTHERWISE = "Add the evidence that the reasons name."
 
 
 def _claim_name(claim: Decided, plain: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from gonogo.documents import Section, read_toml
 from gonogo.errors import DefinitionError, StatisticsError
 from gonogo.grammar import Grammar
 from gonogo.model import Ability, Claim, Json, Level, Phase
-from gonogo.statistics import Bound, Decision, Limit, maximum, median, proportion, quantile
+from gonogo.statistics import Bound, Decision, Limit, maximum, median, proportion, pseudomedian, quantile
 from gonogo.triggers import WatchRules, read_watch
 
 __all__ = ["Criteria", "Criterion", "Measure", "Statistic", "load_criteria"]
@@ -37,6 +37,7 @@ class Statistic(enum.StrEnum):
     SHARE = "share"
     QUANTILE = "quantile"
     MEDIAN = "median"
+    PSEUDOMEDIAN = "pseudomedian"
     MAXIMUM = "maximum"
 
 
@@ -78,6 +79,8 @@ class Measure:
                 return quantile(values, self.quantile, confidence=self.confidence)
             case Statistic.MEDIAN:
                 return median(values, confidence=self.confidence)
+            case Statistic.PSEUDOMEDIAN:
+                return pseudomedian(values, confidence=self.confidence)
             case _:
                 return maximum(values)
 

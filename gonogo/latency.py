@@ -2,7 +2,8 @@
 
 Releases are compared by turns (:func:`by_turns`), in several processes each, all of them fresh: how one process happens to lie in
 memory makes it faster or slower by a few per cent for as long as it lives, so it is processes that are the samples. Each pair of
-them gives one figure, the median of its turns; a bound of the median over those holds whatever shape they have.
+them gives one figure, the median of its turns. The difference of two fresh processes scatters symmetrically about the difference of
+their releases, and so ``statistics.pseudomedian`` bounds it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from gonogo.model import Case
-from gonogo.statistics import median
+from gonogo.statistics import pseudomedian
 from gonogo.stub import Script
 from gonogo.targets.client import ReleaseWorker
 
@@ -25,7 +26,7 @@ __all__ = ["Both", "Pair", "Race", "Stopwatch", "against_itself", "by_turns", "i
 Both = tuple[ReleaseWorker, ReleaseWorker]  # candidate and baseline
 
 _SETTLING = 1  # runs of a release before those that count, each time it takes its turn
-_COUNTED = 4
+_COUNTED = 2
 
 
 @dataclass
@@ -176,7 +177,7 @@ def interleaved_runs(
     pairs: int,
     timed: Sequence[Sequence[Pair]] = (),
 ) -> list[list[Pair]]:
-    """Time runs of both releases, see ``by_turns``; a turn is a few runs of one case, and its seconds are their median.
+    """Time runs of both releases, see ``by_turns``; a turn is a few runs of one case, and its seconds are their mean.
 
     The first run after the other release's is not among them: it finds that one's data in the processor's caches, which no
     server does, and takes about 1 ms longer here.
@@ -189,7 +190,7 @@ def interleaved_runs(
 
     def spent(worker: ReleaseWorker, release: int, number: int) -> float:
         runs = worker.time_runs(cases[number % len(cases)], scripts[release], _SETTLING + _COUNTED)
-        return statistics.median(runs[_SETTLING:]) / 1e9
+        return statistics.fmean(runs[_SETTLING:]) / 1e9
 
     return by_turns(processes, spent, pairs=pairs, timed=timed)
 
@@ -216,16 +217,20 @@ class Race:
         """Runs by turns, see ``interleaved_runs``."""
         return interleaved_runs(self.processes(processes), cases, scripts, pairs=pairs, timed=timed)
 
+    def saw(self, *, processes: int, pairs: int) -> float:
+        """What ``sees`` has found before for so many processes and pairs; nothing is asked, and 0 where nobody has looked."""
+        return self._sees.get((processes, pairs), 0.0)
+
     def sees(self, cases: Sequence[Case], script: Script, *, processes: int, pairs: int, confidence: float) -> float:
         """Seconds of a run that this machine can tell from nothing now: each release is held against itself.
 
         That is done once in a session for so many processes and pairs.
 
-        It is the end of the bound of the median over processes (``statistics.median``) that lies further from zero; what is
-        smaller could be the machine.
+        It is the end of the bound over processes (``statistics.pseudomedian``) that lies further from zero; what is smaller could
+        be the machine.
         """
         if (processes, pairs) not in self._sees:
             timed = interleaved_runs(against_itself(self.processes(processes)), cases, (script, script), pairs=pairs)
-            bound = median(typical(timed, lambda pair: pair.candidate - pair.baseline), confidence=confidence)
+            bound = pseudomedian(typical(timed, lambda pair: pair.candidate - pair.baseline), confidence=confidence)
             self._sees[processes, pairs] = max(-bound.lower, bound.upper)
         return self._sees[processes, pairs]

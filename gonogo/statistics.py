@@ -43,6 +43,7 @@ __all__ = [
     "maximum",
     "median",
     "proportion",
+    "pseudomedian",
     "quantile",
     "samples_for_proportion",
     "samples_for_quantile",
@@ -50,6 +51,7 @@ __all__ = [
 
 # More samples than anybody will take; a limit that needs more is a limit that cannot be shown.
 _MOST_SAMPLES = 10**12
+_MOST_RANKED = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,59 @@ def median(samples: Sequence[float], *, confidence: float = 0.95) -> Bound:
     samples where n is even. Five samples are the fewest with finite bounds at 95 %.
     """
     return quantile(samples, 0.5, confidence=confidence)
+
+
+def pseudomedian(samples: Sequence[float], *, confidence: float = 0.95) -> Bound:
+    """Bound the centre of a symmetric distribution, of which a few samples are at hand.
+
+    ``samples``: one finite number per independent draw, such as the difference that one pair of processes showed. The estimate
+    is the median of all averages of two samples (each with itself too): Hodges & Lehmann, "Estimates of location based on rank
+    tests", Annals of Mathematical Statistics 34 (1963), 598-611. The bounds are the order statistics of those averages that
+    Wilcoxon's signed-rank test does not reject, by its exact distribution (Hollander, Wolfe & Chicken, *Nonparametric
+    Statistical Methods*, 3rd ed. 2014, section 3.4).
+
+    Assumes independent draws from one distribution that is symmetric, whatever else its shape; ties make the bounds only safer.
+    The difference of two independent draws from distributions that differ by a shift is symmetric, however skewed they are.
+    For as many samples it is narrower than :func:`median`: five samples have finite bounds at 95 %, eight at 99.6 %.
+
+    Errors: StatisticsError also for more than 64 samples, of which the median is known well enough.
+    """
+    _checked_confidence(confidence)
+    values = _checked_samples(samples)
+    n = len(values)
+    if n > _MOST_RANKED:
+        raise StatisticsError(
+            f"a pseudomedian of n = {n} samples is not computed; for more than {_MOST_RANKED} take the median"
+        )
+    averages = sorted((values[i] + values[j]) / 2 for i in range(n) for j in range(i + 1))
+    rejected = _rejected_ranks(n, confidence)
+    middle = len(averages) // 2
+    estimate = averages[middle] if len(averages) % 2 else (averages[middle - 1] + averages[middle]) / 2
+    return Bound(
+        estimate=estimate,
+        lower=averages[rejected] if rejected is not None else -math.inf,
+        upper=averages[-1 - rejected] if rejected is not None else math.inf,
+        confidence=confidence,
+        n=n,
+        method="Hodges-Lehmann (Wilcoxon signed ranks, exact)",
+    )
+
+
+def _rejected_ranks(n: int, confidence: float) -> int | None:
+    """The largest c with P(W <= c) <= 1 - confidence for the sum W of signed ranks; none where not even 0 is so rare."""
+    ways = [1]  # ways[w]: how many subsets of the ranks so far have the sum w
+    for rank in range(1, n + 1):
+        longer = ways + [0] * rank
+        for total, count in enumerate(ways):
+            longer[total + rank] += count
+        ways = longer
+    allowed = (1 - Fraction(repr(float(confidence)))) * 2**n
+    below = 0
+    for total, count in enumerate(ways):
+        below += count
+        if below > allowed:
+            return total - 1 if total else None
+    raise AssertionError("the ways of all sums are more than are allowed")
 
 
 def maximum(samples: Sequence[float]) -> Bound:

@@ -192,6 +192,8 @@ def deciding_rank(measure: Measure, n: int) -> int | None:
 
     The statistic is asked for its bound of the numbers 1 to n.
     """
+    if measure.statistic is Statistic.PSEUDOMEDIAN:  # an average of two samples is
+        return None
     bound = measure.bound([float(number) for number in range(1, n + 1)])
     end = bound.upper if _is_upper(measure) else bound.lower
     return int(end) if abs(end) <= n else None

@@ -26,6 +26,7 @@ from gonogo.statistics import (
     maximum,
     median,
     proportion,
+    pseudomedian,
     quantile,
     samples_for_proportion,
     samples_for_quantile,
@@ -268,7 +269,9 @@ class TestMaximum:
         assert limit.decide(maximum([1, 262145])) is Decision.OUTSIDE
 
 
-ON_SAMPLES = pytest.mark.parametrize("statistic", [median, maximum, lambda samples: quantile(samples, 0.99)])
+ON_SAMPLES = pytest.mark.parametrize(
+    "statistic", [median, pseudomedian, maximum, lambda samples: quantile(samples, 0.99)]
+)
 
 
 @ON_SAMPLES
@@ -526,6 +529,24 @@ class TestCoverage:
         name = "median" if q == 0.5 else f"{q:.0%}".removesuffix("%") + "th percentile"
         assert told_in_docs(f"{name}, n = {n}", list(SHAPES).index(shape)) == covered_text(*covered)
 
+    @pytest.mark.parametrize("shape", SHAPES)
+    def test_the_bounds_of_a_pseudomedian_cover_the_shift_between_two_distributions(self, shape: str) -> None:
+        random, n = np.random.default_rng(20240607), 8
+        transform = np.vectorize(SHAPES[shape])
+        new, old = (transform(random.standard_normal((DRAWS, n))) for _ in range(2))
+        differences = new - old  # the shift is none
+        rows, columns = np.tril_indices(n)
+        averages = np.sort((differences[:, rows] + differences[:, columns]) / 2, axis=1)
+        # the ranks that pseudomedian() uses for this n, found where its averages have no ties
+        one = [float(value) for value in random.standard_normal(n)]
+        ordered = sorted((a + b) / 2 for i, a in enumerate(one) for b in one[: i + 1])
+        bound = pseudomedian(one)
+        low, high = ordered.index(bound.lower), ordered.index(bound.upper)
+        covered = np.mean(averages[:, high] >= 0), np.mean(averages[:, low] <= 0)
+        assert min(covered) >= 0.945
+        column = list(SHAPES).index(shape)
+        assert told_in_docs("pseudomedian, n = 8, of differences", column) == covered_text(*covered)
+
     @pytest.mark.parametrize(("rate", "n"), [(0.01, 300), (0.01, 473), (0.05, 59), (0.3, 40), (0.97, 100)])
     def test_the_bounds_of_a_proportion_cover_it(self, rate: float, n: int) -> None:
         bounds = [proportion(failures, n) for failures in range(n + 1)]
@@ -537,7 +558,7 @@ class TestCoverage:
         assert f"{told_in_docs(row, 0)}, {told_in_docs(row, 1)}" == covered_text(upper, lower)
 
 
-LOOKS = ((8, 4), (8, 16), (16, 16))  # pairs of processes, turns that each of them has had
+LOOKS = ((8, 8), (8, 32), (16, 32))  # pairs of processes, turns that each of them has had
 EFFECTS: dict[
     str, Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 ] = {  # of a process; each has the median 0
@@ -553,22 +574,48 @@ class TestStopping:
 
     @pytest.mark.parametrize("shape", EFFECTS)
     def test_looking_up_to_three_times_does_not_make_a_wrong_answer_more_likely(self, shape: str) -> None:
-        random = np.random.default_rng(20240607)
+        random, draws = np.random.default_rng(20240607), 10_000
         confidence = 1 - 0.05 / len(LOOKS)
-        draws = 10_000
-        effects = EFFECTS[shape](random, (draws, 16))  # the true median lies on the limit: whoever decides is wrong
-        noise = random.standard_exponential((draws, 16, 16)) - math.log(2)
+        new, old = (
+            EFFECTS[shape](random, (draws, 16)) for _ in range(2)
+        )  # the shift lies on the limit: whoever decides is wrong
+        turns = np.cumsum(random.normal(0, 4, (draws, 16, 32)), axis=2)
         above, below = np.zeros(draws, bool), np.zeros(draws, bool)
-        for processes, turns in LOOKS:
-            found = effects[:, :processes] + np.median(noise[:, :processes, :turns], axis=2) * 0.3
-            found -= np.median(found)  # the noise of few turns moves the median as well; it is to lie on the limit
-            ranks = median(range(1, processes + 1), confidence=confidence)
-            ordered = np.sort(found, axis=1)
+        for processes, taken in LOOKS:
+            found = (new - old + turns[:, :, taken - 1] / taken)[:, :processes]
+            rows, columns = np.tril_indices(processes)
+            averages = np.sort((found[:, rows] + found[:, columns]) / 2, axis=1)
+            one = [float(2**rank) for rank in range(processes)]
+            ordered = sorted((a + b) / 2 for i, a in enumerate(one) for b in one[: i + 1])
+            bound = pseudomedian(one, confidence=confidence)
             open_ = ~(above | below)
-            above |= open_ & (ordered[:, int(ranks.lower) - 1] > 0)
-            below |= open_ & (ordered[:, int(ranks.upper) - 1] < 0)
+            above |= open_ & (averages[:, ordered.index(bound.lower)] > 0)
+            below |= open_ & (averages[:, ordered.index(bound.upper)] < 0)
         assert np.mean(above) <= 0.05
         assert np.mean(below) <= 0.05
+
+
+class TestThePseudomedian:
+    def test_its_estimate_is_the_median_of_all_averages_of_two(self) -> None:
+        # 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, and 3 once more of 1 and 5 ...: the middle of fifteen is 3
+        assert pseudomedian([1, 2, 3, 4, 5]).estimate == 3
+        assert pseudomedian([0, 10]).estimate == 5
+
+    def test_its_bounds_are_those_of_the_signed_rank_test(self) -> None:
+        # Hollander, Wolfe & Chicken, table A.4: P(W >= 31) = 0.039 for n = 8, so five averages are cut off at 95 %
+        bound = pseudomedian([1, 2, 4, 8, 16, 32, 64, 128])
+        averages = sorted(
+            (a + b) / 2 for i, a in enumerate(2.0**k for k in range(8)) for b in [2.0**k for k in range(i + 1)]
+        )
+        assert (bound.lower, bound.upper) == (averages[5], averages[-6])
+
+    def test_five_samples_are_the_fewest_that_bound_it(self) -> None:
+        assert pseudomedian([1, 2, 3, 4]).upper == math.inf
+        assert (pseudomedian([1, 2, 3, 4, 5]).lower, pseudomedian([1, 2, 3, 4, 5]).upper) == (1, 5)
+
+    def test_more_samples_than_it_is_computed_for_are_refused(self) -> None:
+        with pytest.raises(StatisticsError, match="n = 65 samples is not computed; for more than 64 take the median"):
+            pseudomedian([0.0] * 65)
 
 
 def exit_status(program: str) -> int:

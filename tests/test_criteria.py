@@ -149,7 +149,7 @@ def test_a_criterion_is_found_by_its_id(tmp_path: Path) -> None:
         ("quantile = 0.99\n", "", ["the key 'quantile' is missing"]),
         ("quantile = 0.99", "quantile = nan", ["quantile: nan is not a number"]),
         ('"quantile"', '"median"', ["unknown key 'quantile'"]),
-        ('"quantile"', '"mean"', ["statistic: 'mean' is not one of proportion, share, quantile, median, maximum"]),
+        ('"quantile"', '"mean"', ["statistic: 'mean' is not one of proportion, share, quantile, median, pseudomedian, maximum"]),
         ('unit = "s"', 'unit = "s"\nconfidence = 1.0', ["confidence: no sample gives certainty", "such as 0.95"]),
         ('unit = "s"', 'unit = "s"\nconfidence = 0.3', ["confidence: 0.3 lies outside 0.5 to 1.0"]),
         ('unit = "s"', 'unit = "s"\nminimum = 0', ["minimum: 0 lies outside 1"]),

@@ -155,6 +155,11 @@ class Project:
         """Where sign-offs and complaints stand: ``signoffs``, or signoffs.toml beside the criteria."""
         return self.signoffs or self.criteria.with_name("signoffs.toml")
 
+    @property
+    def newest_proof(self) -> Path:
+        """Where ``gonogo prove`` writes what it has shown of the gate, and runs find it."""
+        return self.reports / "proof.json"
+
     def recordings_of(self, release: Release) -> Path:
         """The folder of a release's recordings."""
         return self.recordings / release.version

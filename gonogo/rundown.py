@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gonogo.aftermath import counted_note, look_back, told_again
+from gonogo.aftermath import counted_note, look_back, newest_proof, told_again
 from gonogo.contents import Contents, change_notes
 from gonogo.definitions import Definitions
 from gonogo.environment import live_notes
@@ -192,6 +192,8 @@ class Rundown:
         """
         self._look_again()
         changes = [Gap(WHOLE, None, note) for note in change_notes(self._changed)]
+        if self.contents is not None and self.contents.suites:
+            self.directory.keep_proof(newest_proof(self.contents))
         run = self.directory.load()
         shard = Shard(self.directory.shard("leader"))
         for record in (*integrity(run, allure_results), *_strays(run, failed), *changes, *self._after_a_service()):
@@ -303,6 +305,7 @@ def judge_run(run: LoadedRun, notes: Sequence[str] = ()) -> Verdict:
         failures=[run.info.failure] if run.info.failure else [],
         damage=damage(run),
         notes=[*live_notes(run.info.releases["candidate"]), *notes, *([partial] if partial else [])],
+        unproven=run.proof.unproven if run.proof else {},
     )
 
 

@@ -177,7 +177,9 @@ class TestFound:
     def test_a_proof_of_the_same_files_is_fresh(self, path: Path) -> None:
         found = find_proof(path, FILES)
         assert found.state is State.FRESH
-        assert found.says.startswith("proof: 7 of 10 planted defects caught, 2 missed, 1 not shown, false NO-GO <= 2.89 %")
+        assert found.says.startswith(
+            "proof: 7 of 10 planted defects caught, 2 missed, 1 not shown, false NO-GO <= 2.89 %"
+        )
         assert found.of("structure") == "proof: 6 of 6 planted defects caught (rate >= 60.7 %) (2026-11-26)"
         assert found.of("sign-offs") == "proof: no defect is planted for this criterion"
 

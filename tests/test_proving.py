@@ -68,9 +68,7 @@ def plan(*only: str, decisions: int = 36) -> Plan:
 
 
 def run(path: Path, runner: Callable[[Job], Seen], *only: str, decisions: int = 36, workers: int = 1) -> Prover:
-    prover = Prover(
-        plan(*only, decisions=decisions), Results.open(path, FILES), runner, lambda: None, workers=workers
-    )
+    prover = Prover(plan(*only, decisions=decisions), Results.open(path, FILES), runner, lambda: None, workers=workers)
     for _ in prover.run():
         pass
     return prover

@@ -41,6 +41,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "documentation",
         "evidence",
         "hygiene",
+        "planting",
+        "margins",
         "project",
         "recordings",
         "redaction",
@@ -55,7 +57,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("stub", "runs"),
     ("collector", "targets", "probe", "dashboard", "prometheus_stack"),
     # measurement through workers, and the workers at work
-    ("latency", "report", "workbench"),
+    ("latency", "llm", "report", "workbench"),
     ("aftermath", "recovery", "synthetic", "watching", "rehearsed", "rehearsal", "monitoring"),
     ("rundown", "joining", "upkeep", "fixtures", "options", "stub_commands", "probe_command"),
     (

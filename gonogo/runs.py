@@ -45,7 +45,8 @@ class RunInfo:
     """What a run is about. ``started`` is ISO 8601 in UTC; ``releases`` maps ``candidate``/``baseline`` to facts.
 
     ``failure`` says how the candidate failed to start, where it did. ``contents`` maps what is judged, and by what, to the
-    hash of its files (``contents.Contents``): runs of one version may still be runs of different code.
+    hash of its files (``contents.Contents``): runs of one version may still be runs of different code. ``planted`` is the
+    defect that was planted in the candidate on purpose, empty for none: such a run is about the gate.
     """
 
     id: str
@@ -55,6 +56,7 @@ class RunInfo:
     titles: Mapping[str, str]
     failure: str = ""
     contents: Mapping[str, str] = field(default_factory=dict)
+    planted: str = ""
 
     def as_json(self) -> dict[str, Json]:
         """Plain data, for run.json."""
@@ -71,6 +73,7 @@ class RunInfo:
             "releases": {name: dict(release) for name, release in self.releases.items()},
             "failure": self.failure,
             "contents": dict(self.contents),
+            "planted": self.planted,
         }
 
     @classmethod
@@ -90,7 +93,16 @@ class RunInfo:
             synthetic=data["synthetic"],
         )
         contents = {name: str(value) for name, value in data["contents"].items()}
-        return cls(data["id"], data["started"], facts, data["releases"], data["titles"], data["failure"], contents)
+        return cls(
+            id=data["id"],
+            started=data["started"],
+            facts=facts,
+            releases=data["releases"],
+            titles=data["titles"],
+            failure=data["failure"],
+            contents=contents,
+            planted=str(data["planted"]),
+        )
 
 
 def recording_hashes(recordings: Mapping[str, RecordingSet]) -> dict[str, Json]:

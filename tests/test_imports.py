@@ -42,6 +42,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "evidence",
         "found_proof",
         "hygiene",
+        "planting",
+        "margins",
         "project",
         "proof",
         "recordings",
@@ -58,7 +60,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("stub", "runs"),
     ("collector", "targets", "probe", "dashboard", "prometheus_stack"),
     # measurement through workers, and the workers at work
-    ("latency", "report", "workbench"),
+    ("latency", "llm", "report", "workbench"),
     ("aftermath", "recovery", "synthetic", "watching", "rehearsed", "rehearsal", "monitoring"),
     (
         "rundown",

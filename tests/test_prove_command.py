@@ -35,10 +35,13 @@ measured = true
 """
 
 
+Answers = Mapping[str, Seen | TrialBroke | KeyboardInterrupt]
+
+
 class Fake:
     """Stands for the runner of pytest: every defect is caught, unless told otherwise."""
 
-    def __init__(self, answers: Mapping[str, Seen | TrialBroke | KeyboardInterrupt]) -> None:
+    def __init__(self, answers: Answers) -> None:
         self.answers = answers
         self.jobs: list[Job] = []
         self.forgotten: list[Job] = []
@@ -75,13 +78,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(
-    monkeypatch: pytest.MonkeyPatch,
-    *arguments: str,
-    columns: int = 100,
-    **answers: Seen | TrialBroke | KeyboardInterrupt,
+    monkeypatch: pytest.MonkeyPatch, *arguments: str, columns: int = 100, answers: Answers | None = None
 ) -> tuple[Result, Fake]:
-    """Run the command. ``answers``: what is seen of a job or a planted defect, underscores for hyphens."""
-    fake = Fake({name.replace("_", "-"): answer for name, answer in answers.items()})
+    """Run the command. ``answers``: what is seen of a job, or of a planted defect."""
+    fake = Fake(answers or {})
     monkeypatch.setattr(prove_command, "PytestRunner", lambda *_: fake)
     monkeypatch.setenv("COLUMNS", str(columns))
     result = CliRunner().invoke(main, ["prove", *arguments])
@@ -117,7 +117,7 @@ def test_the_matrix_shows_each_defect_with_its_criterion_and_rates(monkeypatch: 
 
 @pytest.mark.parametrize("columns", [40, 60, 80])
 def test_a_narrow_terminal_cuts_nothing(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
-    output = run(monkeypatch, columns=columns, section_missing=Seen(Status.GO, "all hold"))[0].output
+    output = run(monkeypatch, columns=columns, answers={"section-missing": Seen(Status.GO, "all hold")})[0].output
     for line in output.splitlines()[:-1]:
         assert len(line.rstrip()) <= columns
     flat = "".join(output.split())
@@ -126,7 +126,7 @@ def test_a_narrow_terminal_cuts_nothing(monkeypatch: pytest.MonkeyPatch, columns
 
 
 def test_a_miss_ends_with_one_and_tells_what_was_expected(monkeypatch: pytest.MonkeyPatch) -> None:
-    result, fake = run(monkeypatch, section_missing=Seen(Status.GO, "2 of 2 claims hold"))
+    result, fake = run(monkeypatch, answers={"section-missing": Seen(Status.GO, "2 of 2 claims hold")})
     assert result.exit_code == 1
     flat = " ".join(result.output.split())
     title = CATALOGUE["section-missing"].title
@@ -149,7 +149,7 @@ def test_a_miss_ends_with_one_and_tells_what_was_expected(monkeypatch: pytest.Mo
 def test_what_is_not_settled_ends_with_ten(
     monkeypatch: pytest.MonkeyPatch, answers: dict[str, Seen | TrialBroke], said: str
 ) -> None:
-    result, _ = run(monkeypatch, **answers)
+    result, _ = run(monkeypatch, answers=answers)
     assert result.exit_code == 10, result.output
     assert said in " ".join(result.output.split())
 
@@ -161,7 +161,7 @@ def test_what_is_not_settled_ends_with_ten(
 def test_a_gate_that_errs_more_often_than_is_allowed_ends_with_one(
     monkeypatch: pytest.MonkeyPatch, itself: Seen
 ) -> None:
-    result, _ = run(monkeypatch, nothing=itself)
+    result, _ = run(monkeypatch, answers={NOTHING: itself})
     assert result.exit_code == 1
     assert "find out what disturbs the measurement" in " ".join(result.output.split())
 
@@ -169,12 +169,12 @@ def test_a_gate_that_errs_more_often_than_is_allowed_ends_with_one(
 def test_the_limits_of_the_rates_stand_in_criteria_toml(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     criteria = project / "criteria.toml"
     criteria.write_text(criteria.read_text() + '\n[proof]\nfalse_no_go = "< 0.6"\ninconclusive = "< 0.9"\n')
-    assert run(monkeypatch, nothing=Seen(Status.NO_GO, claims=50, no_go=20))[0].exit_code == 0
+    assert run(monkeypatch, answers={NOTHING: Seen(Status.NO_GO, claims=50, no_go=20)})[0].exit_code == 0
 
 
 def test_what_the_target_does_not_offer_is_told_and_not_counted(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lacking = Seen(None, lacking="the target does not offer: timing")
-    result, _ = run(monkeypatch, nothing=lacking, **dict.fromkeys(SPEED, lacking))
+    result, _ = run(monkeypatch, answers=dict.fromkeys([NOTHING, *SPEED], lacking))
     assert result.exit_code == 0
     assert f"{len(STRUCTURE)} of {len(STRUCTURE)} planted defects caught, {len(SPEED)} not applicable" in str(
         proof(project)["says"]
@@ -184,7 +184,7 @@ def test_what_the_target_does_not_offer_is_told_and_not_counted(project: Path, m
 
 def test_where_nothing_could_be_planted_nothing_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     lacking = Seen(None, lacking="the target does not offer: prompt")
-    assert run(monkeypatch, "--only", "prompt-structure", **dict.fromkeys(STRUCTURE, lacking))[0].exit_code == 10
+    assert run(monkeypatch, "--only", "prompt-structure", answers=dict.fromkeys(STRUCTURE, lacking))[0].exit_code == 10
 
 
 def test_only_what_is_named_is_planted(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,7 +204,7 @@ def test_a_name_that_is_none_is_wrong_usage(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_second_time_only_what_is_open_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    run(monkeypatch, section_missing=TrialBroke("it broke"))
+    run(monkeypatch, answers={"section-missing": TrialBroke("it broke")})
     result, fake = run(monkeypatch)
     assert [job.planted for job in fake.jobs] == ["section-missing"]
     assert result.exit_code == 0

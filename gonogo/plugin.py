@@ -115,8 +115,9 @@ def _activate(config: pytest.Config, settings: Settings, worker: dict[str, Any] 
         project = project.with_service(replace(settings.service, version=told), settings.stub)
     if settings.planted:
         project = project.with_planted(settings.planted)
-    workbench = Workbench(load_definitions(project))
-    fixtures.check_criterion(settings.criterion, workbench.definitions.criteria)
+    definitions = load_definitions(project)
+    fixtures.check_criterion(settings.criterion, definitions.criteria)
+    workbench = Workbench(definitions)
     rundown: Rundown | None = None
     if worker is not None:
         directory, name = RunDirectory(Path(worker["gonogo_run"])), str(worker["workerid"])

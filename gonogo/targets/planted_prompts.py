@@ -242,7 +242,7 @@ def _of_values(change: Callable[[str, Grammar], str]) -> Change:
 
 def _forged_heading(prompt: Text) -> str:
     headings = "|".join(re.escape(prompt.grammar.heading_of(section)) for section in prompt.grammar.sections)
-    forged = rf"^{re.escape(prompt.grammar.continuation)}(?=(?:{headings})$)"
+    forged = rf"^{re.escape(prompt.grammar.continuation)}(?=(?:{headings})(?:\s|\Z))"
     return prompt.text if prompt.blocks is None else re.sub(forged, "", prompt.text, flags=re.MULTILINE)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 from gonogo.criteria import Criteria, Criterion
 from gonogo.errors import EvidenceError
 from gonogo.figures import printable, shortened
-from gonogo.model import Ability, Status
+from gonogo.model import Status
 from gonogo.proof import Seen
 from gonogo.proving import Job, TrialBroke
 from gonogo.runs import RunDirectory
@@ -27,6 +27,9 @@ __all__ = ["PytestRunner", "seen_in"]
 _TIMEOUT = 3600.0
 _TO_END = 30.0
 _LOG = "pytest.log"
+_REFUSED = re.compile(
+    r"^ERROR: the defect \S+ cannot be planted: (.+)$", re.MULTILINE
+)  # gonogo.targets.planted says it
 _REASON = 500
 
 
@@ -38,14 +41,12 @@ class PytestRunner:
         root: the project's folder.
         suites: its ini file and suites.
         criteria: what is asked.
-        refusal: why a defect cannot be planted in a target with these abilities; empty where it can be.
         folder: where runs are written; those that are worth a look stay there.
     """
 
     root: Path
     suites: Suites
     criteria: Criteria
-    refusal: Callable[[str, frozenset[Ability]], str]
     folder: Path
     _running: set[subprocess.Popen[bytes]] = field(default_factory=set)
     _lock: Lock = field(default_factory=Lock)
@@ -62,10 +63,12 @@ class PytestRunner:
         place.mkdir(parents=True)
         log = place / _LOG
         status = self._run(self._command(job, place), log)
+        if refused := _REFUSED.search(_text_of(log)):
+            return Seen(None, lacking=printable(refused[1]))
         runs = [path.parent for path in place.glob("runs/*/verdict.json")]
         if status not in (0, 1, 10) or len(runs) != 1:
             raise TrialBroke(f"pytest ended with status {status}: {_last_words(log)}; see {log}")
-        return seen_in(RunDirectory(runs[0]), self.criteria[job.criterion], partial(self.refusal, job.planted))
+        return seen_in(RunDirectory(runs[0]), self.criteria[job.criterion])
 
     def forget(self, job: Job) -> None:
         """Remove a run that nobody needs to look at."""
@@ -113,8 +116,8 @@ class PytestRunner:
                     self._running.discard(process)
 
 
-def seen_in(run: RunDirectory, criterion: Criterion, refusal: Callable[[frozenset[Ability]], str]) -> Seen:
-    """What a run found of a criterion. ``refusal``: why nothing can be planted, given what the target offers.
+def seen_in(run: RunDirectory, criterion: Criterion) -> Seen:
+    """What a run found of a criterion.
 
     Raises:
         TrialBroke: the run is damaged.
@@ -126,9 +129,8 @@ def seen_in(run: RunDirectory, criterion: Criterion, refusal: Callable[[frozense
         raise TrialBroke(str(error)) from error
     if not info.failure:  # what did not even start offers nothing, which says nothing of what it would offer
         missing = sorted({*criterion.needs} - info.facts.abilities)
-        lacking = f"the target does not offer: {', '.join(missing)}" if missing else refusal(info.facts.abilities)
-        if lacking:
-            return Seen(None, lacking=lacking)
+        if missing:
+            return Seen(None, lacking=f"the target does not offer: {', '.join(missing)}")
     found = next((one for one in document["criteria"] if one["id"] == criterion.id), None)
     if found is None:
         return Seen(None)
@@ -147,7 +149,11 @@ def _is_decided(claim: Mapping[str, Any]) -> bool:
     return claim["verdict"] != Status.INCONCLUSIVE or any("decision" in bound for bound in claim["bounds"])
 
 
+def _text_of(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace")
+
+
 def _last_words(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    lines = _text_of(log).strip().splitlines()
     errors = [line for line in lines if line.lower().startswith("error") or "error:" in line.lower()]
     return printable((errors or lines[-1:] or ["it said nothing"])[0])

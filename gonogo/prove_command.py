@@ -21,8 +21,8 @@ from gonogo.definitions import Definitions, load_definitions
 from gonogo.documents import closest
 from gonogo.errors import DefinitionError, EvidenceError
 from gonogo.figures import printable, quantity
-from gonogo.model import Ability, Status
-from gonogo.planting import CATALOGUE, why_not
+from gonogo.model import Status
+from gonogo.planting import CATALOGUE
 from gonogo.project import find_project
 from gonogo.proof import Itself, Outcome, Proof, Shown, files_hash
 from gonogo.proof_runner import PytestRunner
@@ -114,10 +114,8 @@ def prove(context: click.Context, decisions: int, only: Sequence[str], again: bo
         rows = ((one.id, one.criterion, one.title) for one in proving.plan.defects)
         console.print(listed(rows, known))
         return
-    project = proving.definitions.project
-    runner = PytestRunner(
-        project.root, proving.suites, proving.definitions.criteria, _refusal(proving), proving.folder / "runs"
-    )
+    project, criteria = proving.definitions.project, proving.definitions.criteria
+    runner = PytestRunner(project.root, proving.suites, criteria, proving.folder / "runs")
     try:
         broken = make(proving, runner, console, forget=runner.forget)
     finally:
@@ -240,15 +238,6 @@ def _check(only: Sequence[str], whole: Plan) -> None:
                 f"--only {name} is neither a defect nor a criterion that defects are planted for"
                 f"{closest(name, known)}; see gonogo prove --list"
             )
-
-
-def _refusal(proving: Proving) -> Callable[[str, frozenset[Ability]], str]:
-    inside = proving.definitions.project.candidate.stub == "requests"
-
-    def refusal(planted: str, abilities: frozenset[Ability]) -> str:
-        return why_not(CATALOGUE[planted], abilities, stub_inside=inside) if planted in CATALOGUE else ""
-
-    return refusal
 
 
 def _line_of(record: Record) -> Text:

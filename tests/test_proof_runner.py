@@ -12,21 +12,23 @@ import pytest
 from builders import CLAIM, FACTS, criteria, criterion, ended, finding
 from test_runs import CRITERIA
 
+from gonogo.clock import OwnClock
 from gonogo.criteria import Criterion
+from gonogo.errors import TargetError
 from gonogo.evidence import Shard
 from gonogo.model import Ability, Collected, Evidence, Gap, Status
+from gonogo.planting import Planting
 from gonogo.proof import Seen
 from gonogo.proof_runner import PytestRunner, seen_in
 from gonogo.proving import Job, TrialBroke
 from gonogo.rundown import conclude
 from gonogo.runs import RunDirectory, RunInfo
+from gonogo.stub import Stub
+from gonogo.stub.in_process import ModelClock
 from gonogo.suites import Suites
+from gonogo.targets.planted import plant
 
 STRUCTURE = criterion("structure", needs=(Ability.PROMPT,))
-
-
-def fits(abilities: frozenset[Ability]) -> str:
-    return ""
 
 
 def judged(folder: Path, *evidence: Evidence, failure: str = "") -> RunDirectory:
@@ -42,37 +44,33 @@ def judged(folder: Path, *evidence: Evidence, failure: str = "") -> RunDirectory
 
 class TestSeen:
     def test_a_verdict_comes_with_its_reasons_and_its_claims_counted(self, tmp_path: Path) -> None:
-        seen = seen_in(judged(tmp_path, finding(False, reason="two sections"), ended()), STRUCTURE, fits)
+        seen = seen_in(judged(tmp_path, finding(False, reason="two sections"), ended()), STRUCTURE)
         assert seen == Seen(
             Status.NO_GO, "facts: 1 of 1 findings fail: facts/roads: two sections", claims=1, no_go=1, inconclusive=0
         )
 
     def test_a_claim_that_was_not_decided_does_not_count(self, tmp_path: Path) -> None:
-        seen = seen_in(judged(tmp_path, Gap(CLAIM, None, "the stub is taken"), ended()), STRUCTURE, fits)
+        seen = seen_in(judged(tmp_path, Gap(CLAIM, None, "the stub is taken"), ended()), STRUCTURE)
         assert (seen.verdict, seen.claims) == (Status.INCONCLUSIVE, 0)
 
     def test_what_the_target_does_not_offer_is_told(self, tmp_path: Path) -> None:
         needing = criterion("structure", needs=(Ability.PROMPT, Ability.FAULT, Ability.STAGE))
-        seen = seen_in(judged(tmp_path, finding(), ended()), needing, fits)
+        seen = seen_in(judged(tmp_path, finding(), ended()), needing)
         assert seen == Seen(None, lacking="the target does not offer: fault, stage")
-
-    def test_why_a_defect_cannot_be_planted_is_told(self, tmp_path: Path) -> None:
-        seen = seen_in(judged(tmp_path, finding(), ended()), STRUCTURE, lambda abilities: "it is live")
-        assert seen == Seen(None, lacking="it is live")
 
     def test_what_did_not_start_may_still_be_caught(self, tmp_path: Path) -> None:
         needing = criterion("structure", needs=(Ability.APPLICATION,))
         run = judged(tmp_path, finding(False), ended(), failure="it does not start")
-        assert seen_in(run, needing, fits).verdict is Status.NO_GO
+        assert seen_in(run, needing).verdict is Status.NO_GO
 
     def test_a_criterion_that_the_run_does_not_judge_has_no_verdict(self, tmp_path: Path) -> None:
-        assert seen_in(judged(tmp_path, finding(), ended()), criterion("else"), fits).verdict is None
+        assert seen_in(judged(tmp_path, finding(), ended()), criterion("else")).verdict is None
 
     def test_a_damaged_run_shows_nothing(self, tmp_path: Path) -> None:
         run = judged(tmp_path, finding(), ended())
         run.write_text("verdict.json", "{")
         with pytest.raises(TrialBroke, match="damaged"):
-            seen_in(run, STRUCTURE, fits)
+            seen_in(run, STRUCTURE)
 
 
 MakeRunner = Callable[[str], PytestRunner]
@@ -92,7 +90,7 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeRunner:
         (tmp_path / "suites" / "test_it.py").write_text(test)
         one: Criterion = STRUCTURE
         suites = Suites(tmp_path / "pytest.ini", (tmp_path / "suites",))
-        return PytestRunner(tmp_path, suites, criteria(one), lambda planted, abilities: "", tmp_path / "runs")
+        return PytestRunner(tmp_path, suites, criteria(one), tmp_path / "runs")
 
     return made
 
@@ -124,6 +122,21 @@ def test_a_run_that_cannot_begin_is_told_by_its_error(runner: MakeRunner) -> Non
     shutil.rmtree(made.suites.folders[0])
     with pytest.raises(TrialBroke, match=r"pytest ended with status 4: ERROR: .*; see .*pytest\.log"):
         made(Job("structure", "swapped"))
+
+
+def test_a_defect_that_the_release_cannot_have_is_not_applicable(runner: MakeRunner, tmp_path: Path) -> None:
+    class Shows:
+        abilities = frozenset({Ability.PROMPT})
+
+    planting = Planting("other-model", {})
+    with pytest.raises(TargetError) as refused:
+        plant(Shows(), Stub(()), planting, (), OwnClock(), ModelClock())  # type: ignore[arg-type]  # it is refused before
+    made = runner("")
+    conftest = tmp_path / "conftest.py"
+    raising = f"def pytest_configure():\n    raise __import__('pytest').UsageError({str(refused.value)!r})\n"
+    conftest.write_text(conftest.read_text() + raising)
+    seen = made(Job("no-breaking-changes", "other-model"))
+    assert seen == Seen(None, lacking="the release does not offer: reply")
 
 
 def test_what_goes_on_is_ended_and_nothing_else_is_begun(runner: MakeRunner, tmp_path: Path) -> None:

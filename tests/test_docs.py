@@ -56,6 +56,11 @@ RUN_BY_OTHERS = {
     ". .venv/bin/activate": ("Makefile", "BIN := .venv/bin"),
     "pip install ../gonogo": ("scripts/environment.py", "installing gonogo"),
     "gonogo report": ("Makefile", "$(BIN)/gonogo report"),
+    "gonogo prove": ("tests/acceptance/test_proving_for_real.py", '"gonogo", "prove"'),
+    "gonogo prove --only section-missing --only memory": (
+        "tests/acceptance/test_proving_for_real.py",
+        '"--only", "memory"',
+    ),
     "promtool check rules alerts/gonogo.rules.yml": ("tests/test_rule_files.py", '"promtool", "check", "rules", RULES'),
     "promtool test rules alerts/gonogo.rules.test.yml": (
         "tests/test_rule_files.py",
@@ -90,6 +95,8 @@ SIGNING = {
 }
 # Run in this project.
 PREFLIGHT = {"gonogo preflight": 0, "gonogo preflight --json --disk 500MB": 0}
+# Run in the example's folder; nothing is planted by it.
+PROVING = {"gonogo prove --list": 0}
 # Run in a copy of this project without its application, in this order.
 ALERTING = {
     "gonogo rules": 0,
@@ -184,6 +191,7 @@ class TestCommands:
             *WITH_RECORDINGS,
             *SIGNING,
             *PREFLIGHT,
+            *PROVING,
             *ALERTING,
             *SERVING,
             *APPLICATION,
@@ -315,6 +323,11 @@ class TestCommands:
         patterns = [re.sub(r"(\\\.|\d)+", "[0-9.]+", re.escape(line)) for line in shown.splitlines() if line != "..."]
         for pattern in patterns:
             assert any(re.fullmatch(pattern, line) for line in printed["gonogo preflight"].splitlines()), pattern
+
+    def test_what_is_planted_is_listed_as_documented(self, letter: Path) -> None:
+        printed = run_all(PROVING, letter)
+        [table] = printed.values()
+        assert re.search(r"^prompt-structure +section-missing +open", table, re.MULTILINE)
 
     def test_what_deployers_call_exists(self, pytestconfig: pytest.Config) -> None:
         calls = [yaml.safe_load(block.text) for name, block in all_blocks("yaml") if name == "docs/preflight.md"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -107,7 +109,7 @@ def prove(context: click.Context, decisions: int, only: Sequence[str], again: bo
     """
     if again and listing:
         raise click.UsageError("--list runs nothing, --again begins anew; give one of the two")
-    proving = open_proving(decisions, only, again=again)
+    proving = open_proving(decisions, only, Results.read if listing else _opening(context, again=again))
     console = Console(highlight=False, markup=False, emoji=False)
     if listing:
         known = {defect: one for each in proving.criteria for defect, one in proving.results.shown(each).items()}
@@ -117,7 +119,11 @@ def prove(context: click.Context, decisions: int, only: Sequence[str], again: bo
     project, criteria = proving.definitions.project, proving.definitions.criteria
     runner = PytestRunner(project.root, proving.suites, criteria, proving.folder / "runs")
     try:
-        broken = make(proving, runner, console, forget=runner.forget)
+        with _terminated():
+            broken = make(proving, runner, console, forget=runner.forget)
+    except KeyboardInterrupt:
+        console.print(Text("broken off: gonogo prove goes on from here, and the proof stays what it was before"))
+        context.exit(exit_status(Status.INCONCLUSIVE))
     finally:
         runner.stop()
     path = proving.write()
@@ -126,8 +132,8 @@ def prove(context: click.Context, decisions: int, only: Sequence[str], again: bo
     context.exit(exit_status(status_of(proving, broken)))
 
 
-def open_proving(decisions: int, only: Sequence[str], *, again: bool) -> Proving:
-    """What is to be proven of the project in this folder.
+def open_proving(decisions: int, only: Sequence[str], opened: Callable[[Path, Mapping[str, str]], Results]) -> Proving:
+    """What is to be proven of the project in this folder; ``opened`` opens its results, given their path and files.
 
     Raises:
         GonogoError: the project cannot be loaded, what was chosen is not there, or the results are damaged.
@@ -146,8 +152,43 @@ def open_proving(decisions: int, only: Sequence[str], *, again: bool) -> Proving
     _check(only, whole)
     plan = Plan.of(criteria, CATALOGUE.values(), only=only, decisions=decisions)
     folder = project.reports / "proof" / files_hash(contents.proven)[:16]
-    results = Results.open(folder / "results.jsonl", contents.proven, again=again)
+    results = opened(folder / "results.jsonl", contents.proven)
     return Proving(definitions, contents, suites, whole, plan, results)
+
+
+def _opening(context: click.Context, *, again: bool) -> Callable[[Path, Mapping[str, str]], Results]:
+    """Opens results that nobody else writes to until the command has ended."""
+
+    def opened(path: Path, holds_for: Mapping[str, str]) -> Results:
+        context.with_resource(_alone(path.parent))
+        return Results.open(path, holds_for, again=again)
+
+    return opened
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    except OSError as error:
+        raise EvidenceError(f"{folder}: cannot be written ({error.strerror}); correct its permissions") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DefinitionError(f"{folder}: another gonogo prove is at work here; wait until it has ended") from error
+        yield
+
+
+@contextmanager
+def _terminated() -> Iterator[None]:
+    """Let SIGTERM break a proof off as Ctrl-C does, so that the runs that go on are ended."""
+    usual = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, usual)
 
 
 def make(

@@ -99,22 +99,37 @@ class Results:
     records: list[Record] = field(default_factory=list)
 
     @classmethod
-    def open(cls, path: Path, holds_for: Mapping[str, str], *, again: bool = False) -> Results:
-        """Read what is there already; with ``again`` begin anew, and keep the old file beside the new one.
+    def read(cls, path: Path, holds_for: Mapping[str, str]) -> Results:
+        """Read what is there, and touch nothing.
 
-        A last line that was cut short by the end of its process is no result yet, and is made again.
+        Raises:
+            EvidenceError: a line is no result, or the results are of other files.
+        """
+        results = cls(path, holds_for)
+        try:
+            results._read(_whole_lines(path.read_bytes()))
+        except FileNotFoundError:
+            return results
+        except OSError as error:
+            raise EvidenceError(f"{path}: cannot be read ({error.strerror}); correct its permissions") from error
+        return results
+
+    @classmethod
+    def open(cls, path: Path, holds_for: Mapping[str, str], *, again: bool = False) -> Results:
+        """Read what is there already, and go on from there; with ``again`` begin anew, and keep the old file beside the new one.
+
+        A last line that was cut short by the end of its process is no result yet, and is made again. Nobody else may write there.
 
         Raises:
             EvidenceError: a line is no result, or the results are of other files. The file stays as it is.
         """
-        results = cls(path, holds_for)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.exists() and again:
                 path.rename(_free_name(path))
+            results = cls.read(path, holds_for)
             content = path.read_bytes() if path.exists() else b""
-            whole = content.rpartition(b"\n")[0] + b"\n" if b"\n" in content else b""
-            results._read(whole)
+            whole = _whole_lines(content)
             if whole != content:
                 path.write_bytes(whole)
             if not whole:
@@ -167,6 +182,11 @@ class Results:
                     f"{self.path}:{number}: no result of gonogo prove ({type(error).__name__}: {error}); correct the line, "
                     "or begin anew with --again, which keeps this file"
                 ) from error
+
+
+def _whole_lines(content: bytes) -> bytes:
+    """Without a last line that was cut short."""
+    return content[: content.rfind(b"\n") + 1]
 
 
 def _free_name(path: Path) -> Path:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -215,10 +218,42 @@ def test_a_second_time_only_what_is_open_is_run(monkeypatch: pytest.MonkeyPatch)
 def test_what_was_shown_before_it_was_broken_off_is_kept(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake = Fake({SPEED[0]: KeyboardInterrupt()})
     monkeypatch.setattr(prove_command, "PytestRunner", lambda *_: fake)
-    assert CliRunner().invoke(main, ["prove"]).exit_code == 1
+    result = CliRunner().invoke(main, ["prove"])
+    assert (result.exit_code, "broken off: gonogo prove goes on from here" in result.output) == (10, True)
     assert fake.is_stopped
     assert not (project / "reports" / "proof.json").exists()
     assert {job.planted for job in run(monkeypatch)[1].jobs} == {*SPEED, NOTHING}
+
+
+def test_a_signal_to_end_ends_the_runs_and_keeps_what_was_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Ended(Fake):
+        def __call__(self, job: Job) -> Seen:
+            if job.planted == SPEED[0]:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return super().__call__(job)
+
+    before = signal.getsignal(signal.SIGTERM)
+    fake = Ended({})
+    monkeypatch.setattr(prove_command, "PytestRunner", lambda *_: fake)
+    assert CliRunner().invoke(main, ["prove"]).exit_code == 10
+    assert fake.is_stopped
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_two_at_a_time_would_get_in_each_others_way(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(monkeypatch, "--only", "section-missing")
+    [folder] = (project / "reports" / "proof").iterdir()
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        result, fake = run(monkeypatch)
+        assert run(monkeypatch, "--list")[0].exit_code == 0, "who only looks need not wait"
+    assert (result.exit_code, fake.jobs) == (2, [])
+    assert "another gonogo prove is at work here; wait until it has ended" in result.stderr
+
+
+def test_a_look_writes_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(monkeypatch, "--list")[0].exit_code == 0
+    assert not (project / "reports").exists()
 
 
 def test_other_suites_are_proven_anew(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

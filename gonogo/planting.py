@@ -198,9 +198,9 @@ _DEFECTS = (
         "no-breaking-changes",
         _TOLD,
         {
-            "endpoint-gone": "no longer has one of its endpoints",
-            "metric-gone": "no longer has one of its metrics",
-            "step-gone": "no longer has one of its steps",
+            "endpoints-gone": "no longer has its endpoints but for one",
+            "metrics-gone": "no longer has its metrics but for one",
+            "steps-gone": "no longer has its steps but for one",
         },
     ),
     *_all(

@@ -93,6 +93,11 @@ SIGNING = {
     'gonogo signoff code-review --by "Jo Doe" --link https://example.com/reviews/17 --until 2027-05-31': 0,
     'gonogo signoff complaint --severity significant --by "Ada Roe" --text "Titles are in Latin."': 0,
 }
+# Run in the example's folder: one is caught, and without one the run is no more than INCONCLUSIVE.
+PLANTING = {
+    "pytest acceptance/test_prompt_structure.py --gonogo-planted section-missing": 1,
+    "pytest acceptance/ --gonogo-planted nothing --gonogo-criterion determinism": 10,
+}
 # Run in this project.
 PREFLIGHT = {"gonogo preflight": 0, "gonogo preflight --json --disk 500MB": 0}
 # Run in the example's folder; nothing is planted by it.
@@ -190,6 +195,7 @@ class TestCommands:
             *WITH_ONE_SUITE,
             *WITH_RECORDINGS,
             *SIGNING,
+            *PLANTING,
             *PREFLIGHT,
             *PROVING,
             *ALERTING,
@@ -239,6 +245,11 @@ class TestCommands:
         done = run("pytest acceptance/test_hostile_inputs.py", letter)
         assert done.returncode == 1, done.stdout
         assert re.search(r"hostile-inputs +NO-GO", done.stdout)
+
+    def test_defects_are_planted_as_documented(self, letter: Path) -> None:
+        caught, itself = run_all(PLANTING, letter).values()
+        assert re.search(r"prompt-structure +NO-GO", caught)
+        assert re.search(r"determinism +GO", itself)
 
     def test_phase_baseline_and_report_folder_are_taken_from_the_options(self, letter: Path) -> None:
         keep_suite(letter, "prompt_structure")

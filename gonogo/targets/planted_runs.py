@@ -262,8 +262,9 @@ def _told(facts: dict[str, Any], name: str, kind: type) -> Any:
     return value
 
 
-def _without(name: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    return lambda facts: {**facts, name: _told(facts, name, list)[:-1]}
+def _only_one(name: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    # nobody here knows which of them the previous release had, and only those are missed
+    return lambda facts: {**facts, name: _told(facts, name, list)[:1]}
 
 
 def _old_dependencies(facts: dict[str, Any]) -> dict[str, Any]:
@@ -288,9 +289,9 @@ def _startup_error(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 FACTS: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    "endpoint-gone": _without("endpoints"),
-    "metric-gone": _without("metrics"),
-    "step-gone": _without("steps"),
+    "endpoints-gone": _only_one("endpoints"),
+    "metrics-gone": _only_one("metrics"),
+    "steps-gone": _only_one("steps"),
     "dependencies-old": _old_dependencies,
     "dependency-missing": _missing_dependency,
     "database-away": _database_away,

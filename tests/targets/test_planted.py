@@ -383,7 +383,7 @@ def test_another_model_is_asked_for_something_else() -> None:
     for defect, name in (("other-model", "model"), ("other-parameter", "options")):
         adapter = planted(defect)
         adapter.run(CASE, watched=True)
-        usual = planted("endpoint-gone")
+        usual = planted("endpoints-gone")
         usual.run(CASE, watched=True)
         now, before = (stub_of(one).journal[-1].request.body for one in (adapter, usual))
         assert {key for key in before if now[key] != before[key]} == {name}
@@ -417,13 +417,15 @@ def test_a_miss_is_answered_as_a_success_and_stands_in_the_journal() -> None:
 # --- what a release tells of itself
 
 
-@pytest.mark.parametrize("defect", [*of("environment", "documentation"), "endpoint-gone", "metric-gone", "step-gone"])
+@pytest.mark.parametrize(
+    "defect", [*of("environment", "documentation"), "endpoints-gone", "metrics-gone", "steps-gone"]
+)
 def test_a_release_tells_one_thing_otherwise(defect: str) -> None:
     told = planted(defect).describe()
     assert len([name for name in FACTS if told[name] != FACTS[name]]) == 1
 
 
-@pytest.mark.parametrize("defect", ["endpoint-gone", "database-away", "startup-error", "endpoint-undocumented"])
+@pytest.mark.parametrize("defect", ["endpoints-gone", "database-away", "startup-error", "endpoint-undocumented"])
 def test_what_a_release_does_not_tell_cannot_be_wrong(defect: str) -> None:
     with pytest.raises(TargetError, match="cannot be planted: the release tells nothing of its"):
         planted(defect, facts={}).describe()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
-from sandbox import Copy
+from sandbox import ROOT, Copy
 from test_planted_defects import STEPS
 
 from gonogo.planting import CATALOGUE, Defect
@@ -19,6 +20,10 @@ def of_project(folder: Path, criterion: str) -> Copy:
     copy = Copy.of_project(folder, steps=None if criterion in WITH_ALL_STEPS else STEPS)
     copy.set_parameter("error-rate", "cases", 500)
     copy.set_parameter("memory", "constructions", 2000)
+    if criterion == "documentation":
+        shutil.copytree(ROOT / "docs", folder / "docs")
+        for name in ("README.md", "Makefile"):
+            shutil.copy2(ROOT / name, folder / name)
     return copy
 
 

@@ -203,7 +203,7 @@ class CriterionProof:
         if not missed or self.count(Outcome.CAUGHT):
             return ""
         return (
-            f"gonogo prove planted {self.applicable} defects that it must catch, and it caught none "
+            "of the defects that gonogo prove planted for it, it caught none "
             f"({shortened(', '.join(one.defect for one in missed), 100)}); correct its suite, and run gonogo prove"
         )
 

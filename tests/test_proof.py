@@ -134,7 +134,7 @@ def test_a_criterion_is_told_in_one_line() -> None:
 
 def test_a_criterion_that_catches_nothing_may_not_be_relied_on() -> None:
     assert BLIND.catches_nothing == (
-        "gonogo prove planted 2 defects that it must catch, and it caught none (one, two); correct its suite, and run gonogo prove"
+        "of the defects that gonogo prove planted for it, it caught none (one, two); correct its suite, and run gonogo prove"
     )
 
 

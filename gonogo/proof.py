@@ -69,9 +69,9 @@ def outcome_of(expected: Status, seen: Seen, *, measured: bool, unplanted: Statu
         return Outcome.NOT_APPLICABLE, seen.lacking
     if seen.verdict is None:
         return Outcome.NOT_APPLICABLE, "the phase does not judge the criterion"
+    if seen.verdict is unplanted and unplanted is not Status.GO:
+        return Outcome.NOT_SHOWN, f"the criterion is {unplanted} without a planted defect, too: {seen.reason}"
     if seen.verdict in (expected, Status.NO_GO):
-        if seen.verdict is unplanted:
-            return Outcome.NOT_SHOWN, f"the criterion is {unplanted} without a planted defect, too: {seen.reason}"
         return Outcome.CAUGHT, ""
     if measured and seen.verdict is Status.INCONCLUSIVE:
         return Outcome.NOT_SHOWN, seen.reason

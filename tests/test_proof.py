@@ -72,6 +72,13 @@ class TestOutcome:
         assert outcome is Outcome.NOT_SHOWN
         assert why == f"the criterion is {verdict} without a planted defect, too: it is broken"
 
+    def test_what_is_open_without_the_defect_and_with_it_is_no_miss(self) -> None:
+        seen = Seen(Status.INCONCLUSIVE, "12 samples")
+        outcome, _ = outcome_of(Status.NO_GO, seen, measured=False, unplanted=Status.INCONCLUSIVE)
+        assert outcome is Outcome.NOT_SHOWN
+        outcome, _ = outcome_of(Status.NO_GO, Seen(Status.GO), measured=False, unplanted=Status.INCONCLUSIVE)
+        assert outcome is Outcome.MISSED
+
 
 class TestRates:
     def test_the_kill_rate_has_its_exact_lower_bound(self) -> None:

@@ -134,7 +134,7 @@ def _check_alike(one: Part, other: Part) -> None:
         "versions of the candidate": (_version(one, "candidate"), _version(other, "candidate")),
         "previous releases": (_version(one, "baseline"), _version(other, "baseline")),
         "services": tuple(part.run.info.releases["candidate"].get("service") for part in (one, other)),
-        "planted defects": (one.run.info.planted, other.run.info.planted),
+        "planted defects": tuple(part.run.info.planted or "none" for part in (one, other)),
         "abilities of the target": (sorted(facts.abilities), sorted(theirs.abilities)),
     }
     for what, (here, there) in differing.items():

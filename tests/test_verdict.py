@@ -428,7 +428,7 @@ def test_the_worst_of_none_is_inconclusive(statuses: list[Status]) -> None:
 def test_a_criterion_that_was_seen_to_catch_nothing_is_not_go_and_only_that() -> None:
     two = criteria(criterion(), criterion("length"))
     other = Claim("length", "facts")
-    good = [finding(), ended(), finding(claim=other), ended(claim=other)]
+    good: list[Evidence] = [finding(), ended(), finding(claim=other), ended(claim=other)]
     found = judge(two, FACTS, good, unproven={"structure": "it caught none"})
     assert [one.status for one in found.criteria] == [OPEN, GO]
     assert found.criteria[0].reasons == ("it caught none",)

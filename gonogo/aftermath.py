@@ -1,16 +1,18 @@
-"""What a run says of the live service that it judged, when it has ended."""
+"""What a run says when it has ended: of the live service that it judged, and of how the gate itself is proven."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from gonogo.contents import Contents
 from gonogo.definitions import Definitions
 from gonogo.environment import counted_meanwhile, still_well
 from gonogo.errors import ProductError, ServiceGone, TargetError
+from gonogo.found_proof import FoundProof, find_proof
 from gonogo.model import ENVIRONMENT, WHOLE, Evidence, Finding, Gap, Json, Judged
 from gonogo.targets.client import ReleaseWorker
 
-__all__ = ["counted_note", "look_back", "told_again"]
+__all__ = ["counted_note", "look_back", "newest_proof", "told_again"]
 
 
 def told_again(definitions: Definitions) -> Mapping[str, Json] | Evidence:
@@ -40,3 +42,8 @@ def counted_note(before: Mapping[str, Json], after: Mapping[str, Json]) -> list[
     if not counted.get("unexpected"):
         return []
     return [f"the service counted during the run: {', '.join(f'{number} {name}' for name, number in counted.items())}"]
+
+
+def newest_proof(contents: Contents) -> FoundProof:
+    """The newest proof of the gate, held against the suites, criteria and recordings of a run."""
+    return find_proof(contents.project.newest_proof, contents.proven)

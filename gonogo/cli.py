@@ -23,6 +23,7 @@ from gonogo.model import Provenance, Workflow
 from gonogo.preflight_command import preflight
 from gonogo.probe_command import probe
 from gonogo.project import find_project
+from gonogo.prove_command import prove
 from gonogo.record_command import record
 from gonogo.recordings import RecordingSet, load_recordings
 from gonogo.report.document import verdict_document
@@ -103,6 +104,7 @@ main.add_command(probe)
 main.add_command(signoff)
 main.add_command(preflight)
 main.add_command(explain_command)
+main.add_command(prove)
 
 
 @main.group()

@@ -14,8 +14,9 @@ from pathlib import Path
 from gonogo.model import canonical
 from gonogo.project import Project, Release
 
-__all__ = ["Contents", "change_notes"]
+__all__ = ["PROVEN", "Contents", "change_notes"]
 
+PROVEN = ("suites", "criteria", "recordings")  # what a proof of the gate holds for
 _SHOWN = 3
 _WRITTEN_BY_TOOLS = frozenset({".git", ".gonogo_cache", ".mypy_cache", ".pytest_cache", ".ruff_cache"})
 _WORDS = {
@@ -62,6 +63,23 @@ class Contents:
     def hashes(self) -> dict[str, str]:
         """Name -> one hash over the paths and bytes of its files; for run.json."""
         return {name: hashlib.sha256(canonical(dict(files))).hexdigest() for name, files in self.files.items()}
+
+    @property
+    def proven(self) -> dict[str, str]:
+        """The hashes of what a proof of the gate holds for (``PROVEN``), whatever is judged by it.
+
+        Adapters that lie outside the suites do not count: a live service has another one, and the suites stay the same.
+        """
+        project = self.project
+        releases = [one for one in (project.candidate, project.baseline) if one is not None]
+        outside = {
+            _named(path, project.root)
+            for path in map(_adapter_file, releases)
+            if not any(path.is_relative_to(suite) for suite in self.suites)
+        }
+        own = {path: found for path, found in self.files["suites"].items() if path not in outside}
+        files = {name: own if name == "suites" else self.files[name] for name in PROVEN}
+        return {name: hashlib.sha256(canonical(dict(found))).hexdigest() for name, found in files.items()}
 
     def changed(self) -> dict[str, set[str]]:
         """Name -> paths of the files that are by now changed, gone or new; only names that have such files."""

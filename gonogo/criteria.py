@@ -6,7 +6,7 @@ import enum
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
@@ -19,7 +19,7 @@ from gonogo.model import Ability, Claim, Json, Level, Phase
 from gonogo.statistics import Bound, Decision, Limit, maximum, median, proportion, pseudomedian, quantile
 from gonogo.triggers import WatchRules, read_watch
 
-__all__ = ["Criteria", "Criterion", "Measure", "Statistic", "load_criteria"]
+__all__ = ["Criteria", "Criterion", "Measure", "ProofRules", "Statistic", "load_criteria"]
 
 _PHASES = frozenset(phase.value for phase in Phase)
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -182,13 +182,23 @@ class Criterion:
 
 
 @dataclass(frozen=True, slots=True)
+class ProofRules:
+    """How often the gate may err where a release is held against itself: limits of rates (``gonogo prove``)."""
+
+    false_no_go: Limit = field(default_factory=lambda: Limit("<", 0.05))
+    inconclusive: Limit = field(default_factory=lambda: Limit("<", 0.2))
+
+
+@dataclass(frozen=True, slots=True)
 class Criteria:
-    """All criteria in the order of the file, the grammar of prompts, how the application is asked, how it is watched."""
+    """All criteria in the order of the file, the grammar of prompts, how the application is asked, how it is watched,
+    and what a proof of the gate must keep."""
 
     criteria: tuple[Criterion, ...]
     grammar: Grammar
     target: Contract | None = None
     watch: WatchRules | None = None
+    proof: ProofRules = ProofRules()
 
     def __getitem__(self, criterion: str) -> Criterion:
         for one in self.criteria:
@@ -212,6 +222,7 @@ def load_criteria(path: Path, *, root: Path | None = None) -> Criteria:
     grammar = _grammar(section.section("prompt"))
     target = read_contract(section.section("target")) if section.has("target") else None
     watch = _watch(section)
+    proof = _proof(section.section("proof", default={}))
     found: dict[str, Criterion] = {}
     for entry in section.sections("criterion"):
         criterion = _criterion(entry)
@@ -223,7 +234,20 @@ def load_criteria(path: Path, *, root: Path | None = None) -> Criteria:
     section.finish()
     if not found:
         section.fail("criterion", "there is no criterion; write at least one [[criterion]]")
-    return Criteria(tuple(found.values()), grammar, target, watch)
+    return Criteria(tuple(found.values()), grammar, target, watch, proof)
+
+
+def _proof(section: Section) -> ProofRules:
+    limits = {}
+    for name in ("false_no_go", "inconclusive"):
+        usual: Limit = getattr(ProofRules(), name)
+        text = section.text(name, example=f"'{usual}'", default=str(usual))
+        try:
+            limits[name] = Limit.parse(text)
+        except StatisticsError as error:
+            section.fail(name, str(error))
+    section.finish()
+    return ProofRules(**limits)
 
 
 def _watch(section: Section) -> WatchRules | None:

@@ -6,8 +6,9 @@ What is the same for every item lives as long as the session: Allure writes a fi
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from typing import Literal
 
 import pytest
 
@@ -15,14 +16,16 @@ from gonogo.collector import Collector
 from gonogo.criteria import Criteria, Criterion
 from gonogo.definitions import Definitions
 from gonogo.documents import closest
-from gonogo.errors import EvidenceGap
+from gonogo.errors import DefinitionError, EvidenceGap
 from gonogo.gathering import ClaimEvidence
 from gonogo.grammar import Grammar
 from gonogo.latency import Race, Stopwatch
+from gonogo.llm import Llm
 from gonogo.model import Ability, Case, Step
+from gonogo.planting import NOTHING
 from gonogo.rehearsal import Rehearsal
 from gonogo.stub import FaultPlan
-from gonogo.workbench import Llm, Target, Workbench
+from gonogo.workbench import Target, Workbench
 
 COLLECTOR = pytest.StashKey[Collector]()
 WORKBENCH = pytest.StashKey[Workbench]()
@@ -47,6 +50,29 @@ def criterion_of(node: pytest.Item | pytest.Function, criteria: Criteria) -> Cri
     return criteria[marker.args[0]]
 
 
+def check_criterion(only: str, criteria: Criteria) -> None:
+    """See that the criterion that was asked for is there.
+
+    Raises:
+        DefinitionError: criteria.toml has none of this name.
+    """
+    known = [one.id for one in criteria.criteria]
+    if only and only not in known:
+        raise DefinitionError(
+            f"--gonogo-criterion {only}: names none of criteria.toml{closest(only, known)}; write one of {', '.join(known)}"
+        )
+
+
+def of_others(items: Sequence[pytest.Item], only: str, criteria: Criteria) -> list[pytest.Item]:
+    """The items that are no evidence for this criterion.
+
+    Raises:
+        pytest.UsageError: a mark names no criterion of criteria.toml.
+    """
+    found = ((item, criterion_of(item, criteria)) for item in items)
+    return [item for item, criterion in found if criterion is None or criterion.id != only]
+
+
 @pytest.fixture(scope="session")
 def definitions(pytestconfig: pytest.Config) -> Definitions:
     """Everything that people wrote: project, criteria, workflow, recordings."""
@@ -65,10 +91,23 @@ def candidate(pytestconfig: pytest.Config) -> Target:
     return pytestconfig.stash[WORKBENCH].candidate
 
 
-@pytest.fixture(scope="session")
-def baseline(pytestconfig: pytest.Config) -> Target:
-    """The previous release."""
-    return pytestconfig.stash[WORKBENCH].baseline
+def _as_long(fixture_name: str, config: pytest.Config) -> Literal["function", "session"]:
+    # against which release the candidate is then held depends on the criterion
+    return "function" if config.getoption("--gonogo-planted") == NOTHING else "session"
+
+
+@pytest.fixture(scope=_as_long)
+def baseline(request: pytest.FixtureRequest, pytestconfig: pytest.Config, definitions: Definitions) -> Target:
+    """The previous release; the candidate itself where that is what was asked for.
+
+    What a fallback must send, and what a deployment goes back to, stays with the previous release even then.
+    """
+    workbench = pytestconfig.stash[WORKBENCH]
+    if definitions.project.candidate.planted == NOTHING:
+        criterion = criterion_of(request.node, definitions.criteria)
+        if criterion is not None and not {Ability.FAULT, Ability.STAGE} & set(criterion.needs):
+            return workbench.twin
+    return workbench.baseline
 
 
 @pytest.fixture(scope="session")
@@ -79,9 +118,10 @@ def llm(pytestconfig: pytest.Config, candidate: Target) -> Llm:
 
 @pytest.fixture(scope="session")
 def rehearsal(
-    definitions: Definitions, baseline: Target, tmp_path_factory: pytest.TempPathFactory
+    pytestconfig: pytest.Config, definitions: Definitions, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Rehearsal]:
     """A stage on which releases are swapped and rolled back; taken down when the last test has ended."""
+    baseline = pytestconfig.stash[WORKBENCH].baseline
     with closing(Rehearsal(definitions, baseline, tmp_path_factory.mktemp("rehearsal"), os.environ)) as found:
         yield found
 

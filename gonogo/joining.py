@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from gonogo.errors import EvidenceError, GonogoError
 from gonogo.evidence import ShardContent
+from gonogo.found_proof import FoundProof, State
 from gonogo.model import Claim, Ended, Json, Outcome, Status
 from gonogo.report.allure import claims_in
 from gonogo.rundown import INTEGRITY, completeness, judge_run, notes_of
@@ -101,12 +102,20 @@ def join(parts: Sequence[Part]) -> Part:
     in_results = frozenset(claim for part in every for claim in part.in_results)
     own = (*completeness(joined, in_results), *(record for part in every for record in _failed_in(part)))
     return Part(
-        run=replace(joined, shards=(*shards, ShardContent("joined", own, torn=False))),
+        run=replace(joined, shards=(*shards, ShardContent("joined", own, torn=False)), proof=_newest_proof(every)),
         recordings=first.recordings,
         notes=tuple(f"{part.id}: {note}" for part in every for note in part.notes),
         digest=digest_of({part.id: part.digest for part in every}),
         in_results=in_results,
     )
+
+
+def _newest_proof(parts: Sequence[Part]) -> FoundProof | None:
+    """What the newest run found, or the newest of those that found a proof of these files."""
+    found = [part.run.proof for part in parts if part.run.proof is not None]
+    fresh = [one for one in found if one.state is State.FRESH]
+    usable = fresh or found
+    return usable[-1] if usable else None
 
 
 def _failed_in(part: Part) -> list[Ended]:
@@ -125,6 +134,7 @@ def _check_alike(one: Part, other: Part) -> None:
         "versions of the candidate": (_version(one, "candidate"), _version(other, "candidate")),
         "previous releases": (_version(one, "baseline"), _version(other, "baseline")),
         "services": tuple(part.run.info.releases["candidate"].get("service") for part in (one, other)),
+        "planted defects": tuple(part.run.info.planted or "none" for part in (one, other)),
         "abilities of the target": (sorted(facts.abilities), sorted(theirs.abilities)),
     }
     for what, (here, there) in differing.items():

@@ -12,7 +12,7 @@ from gonogo.documents import closest
 from gonogo.model import Phase
 from gonogo.project import Service
 
-__all__ = ["Settings", "declare", "name_a_suite", "only_shows_something", "settings_of"]
+__all__ = ["Settings", "declare", "handed_on", "name_a_suite", "only_shows_something", "settings_of"]
 
 _POST = "post"
 _PHASES = (Phase.PRE.value, _POST, Phase.NIGHTLY.value)
@@ -27,6 +27,8 @@ class Settings:
     stub: str | None
     baseline: Path | None
     report: Path | None
+    planted: str
+    criterion: str
     measured_run: str | None
     suites: tuple[Path, ...]
 
@@ -65,6 +67,19 @@ def declare(parser: pytest.Parser) -> None:
         metavar="DIR",
         help="Folder that the run is written to. Default: the project's reports folder.",
     )
+    group.addoption(
+        "--gonogo-planted",
+        metavar="DEFECT",
+        default="",
+        help="Plant a defect of docs/proving.md in the candidate on purpose, to see that the gate catches it; 'nothing' compares "
+        "the candidate with itself. Such a run is never GO. It has no ini twin: nobody shall forget it there.",
+    )
+    group.addoption(
+        "--gonogo-criterion",
+        metavar="CRITERION",
+        default="",
+        help="Run the tests of this criterion of criteria.toml and no others. As of any part, the verdict is at best INCONCLUSIVE.",
+    )
     group.addoption("--gonogo-measured-run", metavar="WORD@RUN", help=_HIDDEN)
     parser.addini(
         "gonogo_suites",
@@ -87,7 +102,7 @@ def settings_of(config: pytest.Config) -> Settings:
     """The options of a run; what stands on the command line goes before the ini file.
 
     Raises:
-        pytest.UsageError: the phase is none, or phase and target do not go together.
+        pytest.UsageError: the phase is none, or phase and target (or a planted defect) do not go together.
     """
     phase = config.getoption("--gonogo-phase") or config.getini("gonogo_phase")
     if phase not in _PHASES:
@@ -119,15 +134,35 @@ def settings_of(config: pytest.Config) -> Settings:
         )
     else:
         target = ""
+    if target and config.getoption("--gonogo-planted"):
+        raise pytest.UsageError(
+            "gonogo: --gonogo-planted is for a release in its own worker, not for a live service; leave --gonogo-phase=post out"
+        )
     return Settings(
         Phase(phase),
         Service(target, bool(read_only)) if target else None,
         stub or None,
         path("baseline"),
         path("report"),
+        config.getoption("--gonogo-planted"),
+        config.getoption("--gonogo-criterion"),
         config.getoption("--gonogo-measured-run"),
         tuple(config.getini("gonogo_suites")),
     )
+
+
+def handed_on(settings: Settings) -> list[str]:
+    """The options by which another pytest process works on what this one works on."""
+    options = {
+        "phase": _POST if settings.service else settings.phase.value,
+        "target": settings.service.url if settings.service else "",
+        "stub": settings.stub if settings.service and settings.stub else "",
+        "baseline": str(settings.baseline or ""),
+        "planted": settings.planted,
+        "criterion": settings.criterion,
+    }
+    given = [f"--gonogo-{name}={value}" for name, value in options.items() if value]
+    return [*given, "--gonogo-read-only"] if settings.service and settings.service.read_only else given
 
 
 def name_a_suite(config: pytest.Config, suites: Sequence[Path]) -> bool:

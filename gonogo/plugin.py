@@ -113,7 +113,11 @@ def _activate(config: pytest.Config, settings: Settings, worker: dict[str, Any] 
     if settings.service is not None:
         told = _told_first(settings, worker)
         project = project.with_service(replace(settings.service, version=told), settings.stub)
-    workbench = Workbench(load_definitions(project))
+    if settings.planted:
+        project = project.with_planted(settings.planted)
+    definitions = load_definitions(project)
+    fixtures.check_criterion(settings.criterion, definitions.criteria)
+    workbench = Workbench(definitions)
     rundown: Rundown | None = None
     if worker is not None:
         directory, name = RunDirectory(Path(worker["gonogo_run"])), str(worker["workerid"])
@@ -141,7 +145,8 @@ def _activate(config: pytest.Config, settings: Settings, worker: dict[str, Any] 
         config.option.clean_alluredir = False  # or this process would wipe what the others have written
     info = directory.info()
     collector = Collector(info.id, info.facts, Shard(directory.shard(name)), measured_pass=name == "measured")
-    gatherer = Gatherer(collector, workbench, in_allure=config.pluginmanager.hasplugin("allure_pytest"))
+    in_allure = config.pluginmanager.hasplugin("allure_pytest")
+    gatherer = Gatherer(collector, workbench, in_allure=in_allure, only=settings.criterion)
     config.stash[fixtures.WORKBENCH], config.stash[fixtures.COLLECTOR] = workbench, collector
     config.pluginmanager.register(fixtures, "gonogo-fixtures")
     config.pluginmanager.register(gatherer, "gonogo-gatherer")
@@ -236,26 +241,16 @@ class Leader:
         )
 
     def _pytest_arguments(self) -> list[str]:
-        arguments = [f"--rootdir={self._config.rootpath}", *self._phase_arguments()]
+        arguments = [f"--rootdir={self._config.rootpath}", *options.handed_on(self._settings)]
         if self._config.pluginmanager.hasplugin("xdist"):
             arguments += ["-n", "0"]
         if self._config.pluginmanager.hasplugin("benchmark"):
             arguments.append("--benchmark-quiet")
         if self._config.inipath is not None:
             arguments.append(f"--config-file={self._config.inipath}")
-        if self._settings.baseline is not None:
-            arguments.append(f"--gonogo-baseline={self._settings.baseline}")
         if self._allure_is_on():
             arguments.append(f"--alluredir={self._config.option.allure_report_dir}")
         return arguments
-
-    def _phase_arguments(self) -> list[str]:
-        service, stub = self._settings.service, self._settings.stub
-        if service is None:
-            return [f"--gonogo-phase={self._rundown.phase.value}"]
-        arguments = ["--gonogo-phase=post", f"--gonogo-target={service.url}"]
-        arguments += [f"--gonogo-stub={stub}"] if stub else []
-        return [*arguments, "--gonogo-read-only"] if service.read_only else arguments
 
     def _say(self, line: str) -> None:
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
@@ -277,8 +272,9 @@ class Leader:
 class Gatherer:
     """Runs items and writes their evidence into this process's shard."""
 
-    def __init__(self, collector: Collector, workbench: Workbench, *, in_allure: bool) -> None:
+    def __init__(self, collector: Collector, workbench: Workbench, *, in_allure: bool, only: str = "") -> None:
         self._in_allure = in_allure
+        self._only = only  # the id of the one criterion whose tests run; empty: all run
         self._finished = False
         self.collector = collector
         self.workbench = workbench
@@ -293,8 +289,12 @@ class Gatherer:
             metafunc.parametrize("step", [step.id for step in self._definitions.workflow.steps], indirect=True)
 
     @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Keep the items of this pass, and note which claims were collected."""
+        if self._only:
+            others = fixtures.of_others(items, self._only, self._definitions.criteria)
+            items[:] = [item for item in items if item not in others]
+            config.hook.pytest_deselected(items=others)
         for item in items:
             criterion = fixtures.criterion_of(item, self._definitions.criteria)
             if criterion is None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from gonogo.errors import DefinitionError
 from gonogo.model import Json
+from gonogo.planting import NOTHING, find_defect
 
 __all__ = ["Project", "Release", "Service", "find_project", "is_project", "read_facts"]
 
@@ -54,6 +55,7 @@ class Release:
         service: the running deployment that is asked instead of the files here, or none.
         frozen_at: the moment (ISO 8601, with its offset) at which the release's clock stands still, or none. For applications
             that put the date into prompts; measured time is not touched by it.
+        planted: the defect of ``gonogo.planting`` that is planted in it on purpose; empty for none.
     """
 
     version: str
@@ -67,9 +69,12 @@ class Release:
     frozen_at: str | None = None
     stub: str = "requests"
     service: Service | None = None
+    planted: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse a stub and a moment that are none."""
+        """Refuse a stub, a moment and a defect that are none."""
+        if self.planted not in ("", NOTHING):
+            find_defect(self.planted)
         if self.stub not in ("requests", "wire", "none") and not self.stub.startswith(("http://", "https://")):
             raise DefinitionError(
                 f"release {self.version}: stub = {self.stub!r} is none; write 'requests', 'wire', 'none' or a URL"
@@ -155,6 +160,11 @@ class Project:
         """Where sign-offs and complaints stand: ``signoffs``, or signoffs.toml beside the criteria."""
         return self.signoffs or self.criteria.with_name("signoffs.toml")
 
+    @property
+    def newest_proof(self) -> Path:
+        """Where ``gonogo prove`` writes what it has shown of the gate, and runs find it."""
+        return self.reports / "proof.json"
+
     def recordings_of(self, release: Release) -> Path:
         """The folder of a release's recordings."""
         return self.recordings / release.version
@@ -173,6 +183,14 @@ class Project:
         )
         return replace(self, candidate=live, stage="")  # what is live is not for rehearsing
 
+    def with_planted(self, planted: str) -> Project:
+        """The same project with a defect in its candidate, and in nothing else.
+
+        Raises:
+            DefinitionError: there is no such defect.
+        """
+        return replace(self, candidate=replace(self.candidate, planted=planted))
+
     def with_baseline(self, tree: Path) -> Project:
         """The same project with the previous release taken from a folder that holds its packages.
 
@@ -186,8 +204,8 @@ class Project:
             )
         # what is known of the release that conftest.py names need not hold for another one
         if all((tree / package / "__init__.py").is_file() for package in wanted.packages):
-            return replace(self, baseline=replace(wanted, tree=tree, overlay=None, facts=None))
-        return replace(self, baseline=replace(wanted, overlay=tree, facts=None))
+            return replace(self, baseline=replace(wanted, tree=tree, overlay=None, facts=None, planted=""))
+        return replace(self, baseline=replace(wanted, overlay=tree, facts=None, planted=""))
 
 
 def is_project(folder: Path) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gonogo.aftermath import counted_note, look_back, told_again
+from gonogo.aftermath import counted_note, look_back, newest_proof, told_again
 from gonogo.contents import Contents, change_notes
 from gonogo.definitions import Definitions
 from gonogo.environment import live_notes
@@ -32,6 +32,7 @@ from gonogo.model import (
     Status,
     Verdict,
 )
+from gonogo.planting import planted_note
 from gonogo.report import allure as allure_report
 from gonogo.report.document import verdict_document
 from gonogo.report.markdown import as_markdown
@@ -106,6 +107,7 @@ def begin_run(workbench: Workbench, phase: Phase, *, reports: Path, suites: Sequ
         titles={step.id: step.path for step in definitions.workflow.steps},
         failure=failure,
         contents=contents.hashes,
+        planted=definitions.project.candidate.planted,
     )
     directory = RunDirectory.create(reports, info, definitions.project.criteria, recordings)
     return Rundown(directory, info, contents, definitions)
@@ -192,6 +194,8 @@ class Rundown:
         """
         self._look_again()
         changes = [Gap(WHOLE, None, note) for note in change_notes(self._changed)]
+        if self.contents is not None and self.contents.suites and not self.info.planted:
+            self.directory.keep_proof(newest_proof(self.contents))
         run = self.directory.load()
         shard = Shard(self.directory.shard("leader"))
         for record in (*integrity(run, allure_results), *_strays(run, failed), *changes, *self._after_a_service()):
@@ -295,14 +299,16 @@ def partial_note(run: LoadedRun) -> str | None:
 
 def judge_run(run: LoadedRun, notes: Sequence[str] = ()) -> Verdict:
     """The verdict that the evidence of a run leads to."""
-    partial = partial_note(run)
+    partial, planted = partial_note(run), run.info.planted
+    said = [planted_note(planted)] if planted else []
     return judge(
         run.criteria,
         run.info.facts,
         run.evidence,
         failures=[run.info.failure] if run.info.failure else [],
-        damage=damage(run),
-        notes=[*live_notes(run.info.releases["candidate"]), *notes, *([partial] if partial else [])],
+        damage=[*damage(run), *([f"planted on purpose: {planted}"] if planted else [])],
+        notes=[*said, *live_notes(run.info.releases["candidate"]), *notes, *([partial] if partial else [])],
+        unproven=run.proof.unproven if run.proof else {},
     )
 
 

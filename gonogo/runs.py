@@ -7,6 +7,7 @@
     <run>/recordings.json   the hash of every recording, by release
     <run>/shards/*.jsonl    the evidence
     <run>/notes.json        what went wrong around the tests, where something did
+    <run>/proof.json        the proof of the gate that was there when the run ended
     <run>/manifest.json     SHA-256 of each of the above; the digest is the SHA-256 of this file's entries
     <run>/verdict.json      derived from the above, as verdict.md is; verify derives both again
     <run>/allure.json       SHA-256 of Allure's results (``report.results``), where Allure was on
@@ -27,6 +28,7 @@ from typing import Any
 from gonogo.criteria import Criteria, load_criteria
 from gonogo.errors import EvidenceError, GonogoError
 from gonogo.evidence import ShardContent, read_shard
+from gonogo.found_proof import FoundProof
 from gonogo.model import Ability, Evidence, Json, Phase, Recording, canonical
 from gonogo.recordings import RecordingSet
 from gonogo.verdict import Facts
@@ -34,6 +36,7 @@ from gonogo.verdict import Facts
 __all__ = ["LoadedRun", "RunDirectory", "RunInfo", "as_written", "digest_of", "recording_hashes"]
 
 VERSION = 1
+_PROOF = "proof.json"
 _PASSWORD = "measured.pass"  # there for as long as it takes the measured pass to start
 
 
@@ -42,7 +45,8 @@ class RunInfo:
     """What a run is about. ``started`` is ISO 8601 in UTC; ``releases`` maps ``candidate``/``baseline`` to facts.
 
     ``failure`` says how the candidate failed to start, where it did. ``contents`` maps what is judged, and by what, to the
-    hash of its files (``contents.Contents``): runs of one version may still be runs of different code.
+    hash of its files (``contents.Contents``): runs of one version may still be runs of different code. ``planted`` is the
+    defect that was planted in the candidate on purpose, empty for none: such a run is about the gate.
     """
 
     id: str
@@ -52,6 +56,7 @@ class RunInfo:
     titles: Mapping[str, str]
     failure: str = ""
     contents: Mapping[str, str] = field(default_factory=dict)
+    planted: str = ""
 
     def as_json(self) -> dict[str, Json]:
         """Plain data, for run.json."""
@@ -68,6 +73,7 @@ class RunInfo:
             "releases": {name: dict(release) for name, release in self.releases.items()},
             "failure": self.failure,
             "contents": dict(self.contents),
+            "planted": self.planted,
         }
 
     @classmethod
@@ -87,7 +93,16 @@ class RunInfo:
             synthetic=data["synthetic"],
         )
         contents = {name: str(value) for name, value in data["contents"].items()}
-        return cls(data["id"], data["started"], facts, data["releases"], data["titles"], data["failure"], contents)
+        return cls(
+            id=data["id"],
+            started=data["started"],
+            facts=facts,
+            releases=data["releases"],
+            titles=data["titles"],
+            failure=data["failure"],
+            contents=contents,
+            planted=str(data["planted"]),
+        )
 
 
 def recording_hashes(recordings: Mapping[str, RecordingSet]) -> dict[str, Json]:
@@ -111,11 +126,12 @@ def _content(recording: Recording) -> Json:
 
 @dataclass(frozen=True)
 class LoadedRun:
-    """Everything a run holds, read back."""
+    """Everything a run holds, read back. ``proof``: of the gate, as the run found it; none where it did not look for any."""
 
     info: RunInfo
     criteria: Criteria
     shards: tuple[ShardContent, ...]
+    proof: FoundProof | None = None
 
     @property
     def evidence(self) -> tuple[Evidence, ...]:
@@ -220,7 +236,21 @@ class RunDirectory:
         except GonogoError as error:
             raise EvidenceError(f"{self.path.name}: the snapshot of the criteria cannot be used: {error}") from error
         shards = tuple(read_shard(path) for path in sorted((self.path / "shards").glob("*.jsonl")))
-        return LoadedRun(info, criteria, shards)
+        return LoadedRun(info, criteria, shards, self._proof())
+
+    def keep_proof(self, proof: FoundProof) -> None:
+        """Write down how the gate was proven when the run ended; later proofs do not change what was judged."""
+        self.write_json(_PROOF, proof.as_json())
+
+    def _proof(self) -> FoundProof | None:
+        if not (self.path / _PROOF).is_file():
+            return None
+        try:
+            return FoundProof.from_json(self.read_json(_PROOF))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise EvidenceError(
+                f"{self.path.name}/{_PROOF}: not the proof of a gate ({error!r}); the run is damaged"
+            ) from error
 
     def read_json(self, name: str) -> Any:
         """A JSON file of the run.
@@ -252,7 +282,7 @@ class RunDirectory:
     def hashes(self) -> dict[str, Json]:
         """File -> SHA-256, of everything that the verdict is derived from."""
         files = ["run.json", "criteria.toml", "recordings.json"]
-        files += ["notes.json"] if (self.path / "notes.json").is_file() else []
+        files += [name for name in ("notes.json", _PROOF) if (self.path / name).is_file()]
         files += sorted(f"shards/{path.name}" for path in (self.path / "shards").glob("*"))
         try:
             return {name: hashlib.sha256((self.path / name).read_bytes()).hexdigest() for name in files}

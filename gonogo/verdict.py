@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from gonogo import statistics
 from gonogo.criteria import Criteria, Criterion, Measure, Scope, Statistic
@@ -68,6 +69,7 @@ def judge(
     failures: Sequence[str] = (),
     damage: Sequence[str] = (),
     notes: Sequence[str] = (),
+    unproven: Mapping[str, str] = MappingProxyType({}),
 ) -> Verdict:
     """The verdict for a run.
 
@@ -78,6 +80,7 @@ def judge(
         failures: how the candidate falls short as a whole, such as by not starting; each is NO-GO.
         damage: what is known to be lost of the evidence; it keeps the run from GO.
         notes: sentences for a reader that decide nothing.
+        unproven: criterion -> why its GO shows nothing: its suite was seen to catch no defect. It keeps the criterion from GO.
     """
     records = by_claim(evidence)
     verdicts = []
@@ -90,26 +93,27 @@ def judge(
             for claim in criterion.claims(facts.steps)
         )
         status = Status.worst(claim.status for claim in claims)
+        reasons = _reasons(claims, status)
+        if status is Status.GO and criterion.id in unproven:
+            status, reasons = Status.INCONCLUSIVE, (unproven[criterion.id],)
         verdicts.append(
-            CriterionVerdict(
-                criterion.id, criterion.title, criterion.group, level, status, _reasons(claims, status), claims
-            )
+            CriterionVerdict(criterion.id, criterion.title, criterion.group, level, status, reasons, claims)
         )
     required = [verdict for verdict in verdicts if verdict.level is Level.REQUIRED]
-    reasons = [f"{verdict.criterion} is {verdict.status}" for verdict in required if verdict.status is not Status.GO]
+    said = [f"{verdict.criterion} is {verdict.status}" for verdict in required if verdict.status is not Status.GO]
     status = Status.worst(verdict.status for verdict in required)
     if not required:
-        reasons.append("criteria.toml requires nothing in this phase")
+        said.append("criteria.toml requires nothing in this phase")
     if not facts.steps:
-        reasons.append("the workflow has no steps; nothing was replayed")
+        said.append("the workflow has no steps; nothing was replayed")
         status = Status.worst([status, Status.INCONCLUSIVE])
     if failures:
-        reasons[:0] = failures
+        said[:0] = failures
         status = Status.NO_GO
     if damage:
-        reasons.extend(damage)
+        said.extend(damage)
         status = Status.worst([status, Status.INCONCLUSIVE])
-    return Verdict(facts.phase, status, tuple(reasons), tuple(verdicts), tuple(notes))
+    return Verdict(facts.phase, status, tuple(said), tuple(verdicts), tuple(notes))
 
 
 def _reasons(claims: Sequence[Decided], status: Status) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -13,8 +13,6 @@ from gonogo.checks import same_text
 from gonogo.contract import Contract
 from gonogo.definitions import Definitions
 from gonogo.errors import (
-    EvidenceGap,
-    MissingReply,
     ProductError,
     ProductFailure,
     ReleaseChanged,
@@ -22,6 +20,8 @@ from gonogo.errors import (
     TargetError,
     WorkerDied,
 )
+from gonogo.llm import Llm
+from gonogo.margins import planting_of
 from gonogo.model import (
     ENVIRONMENT,
     WHOLE,
@@ -34,64 +34,18 @@ from gonogo.model import (
     Judged,
     Prompt,
     Reply,
-    Request,
     Step,
     Workflow,
 )
+from gonogo.planting import Planting
 from gonogo.project import Release, read_facts
-from gonogo.recordings import RecordingSet
-from gonogo.replies import reply_conforms
 from gonogo.stub import FaultPlan, LlmFault, Script
 from gonogo.stub.protocols import prompt_of
 from gonogo.targets.adapter import Built
 from gonogo.targets.client import Ran, ReleaseWorker
 from gonogo.targets.faults import ConstructorFault
 
-__all__ = ["Llm", "Target", "Workbench"]
-
-
-@dataclass(frozen=True)
-class Llm:
-    """The recorded-response LLM as a suite sees it: replies to script with, and the recordings of one release."""
-
-    recordings: RecordingSet
-
-    def reply_to(self, step: Step) -> str:
-        """A recorded reply that conforms to the step's output format.
-
-        Raises:
-            MissingReply: no recording of the step has one.
-        """
-        for recording in self.recordings.recordings:
-            if recording.step == step.id and reply_conforms(recording.reply.text, step.output_format).ok:
-                return recording.reply.text
-        raise MissingReply(
-            f"no recording of the step {step.id} has a reply that conforms to {step.output_format.id}; record one"
-        )
-
-    def recorded_but_for_the_prompt(self, step: str, ran: Ran) -> None:
-        """See that model, parameters and whatever else a run sent beside its prompt are as a recording of the step has them.
-
-        A script answers any request with its prompt, so nothing else would notice that the rest has moved.
-
-        Raises:
-            EvidenceGap: no recording of the step has them so.
-        """
-        known = [_but_for_the_prompt(one.request) for one in self.recordings.recordings if one.step == step]
-        for sent in (_but_for_the_prompt(one.request) for one in ran.exchanges):
-            if known and sent not in known:
-                raise EvidenceGap(f"the request moved: beside its prompt it is {sent}, recorded is {known[0]}")
-
-    def script(
-        self, step: Step, text: str | None = None, *, prompt: str | None = None, any_model: bool = False
-    ) -> Script:
-        """A scripted reply for a step: this text, or a recorded one that conforms; for this prompt, or for any."""
-        return Script(Reply(self.reply_to(step) if text is None else text), None if any_model else step.model, prompt)
-
-
-def _but_for_the_prompt(request: Request) -> tuple[str, str, dict[str, Json]]:
-    rest = {name: value for name, value in request.body.items() if name not in ("prompt", "messages", "system")}
-    return request.provider, request.operation, rest
+__all__ = ["Target", "Workbench"]
 
 
 class Target:
@@ -109,6 +63,7 @@ class Target:
         scratch: Path,
         *,
         contract: Contract | None = None,
+        planting: Planting | None = None,
         judged: bool = True,
     ) -> None:
         self.release = release
@@ -118,6 +73,7 @@ class Target:
         self._stack = stack
         self._scratch = scratch
         self._contract = contract
+        self._planting = planting
         self.planned: FaultPlan | None = None  # faults of the model in every run, until it is none again
         self.lost: TargetError | None = None  # why a live service is no longer what was judged before
         self._built: dict[tuple[str, bytes], Built | ProductError] = {}
@@ -141,6 +97,7 @@ class Target:
             recordings=self._recordings,
             environment=environment,
             contract=self._contract,
+            planting=self._planting,
         )
         self._stack.callback(worker.close)
         self._started.append(worker)
@@ -355,6 +312,7 @@ class Workbench:
             self._stack,
             self._scratch,
             contract=self.definitions.criteria.target,
+            planting=planting_of(release.planted, self.definitions.criteria),
             judged=judged,
         )
         self._targets.append(target)
@@ -377,6 +335,11 @@ class Workbench:
                 "the project names no previous release; give one in conftest.py or with --gonogo-baseline"
             )
         return self._target(self.definitions.project.baseline, judged=False)
+
+    @cached_property
+    def twin(self) -> Target:
+        """The candidate once more, to be held against itself, with nothing planted in it."""
+        return self._target(replace(self.definitions.project.candidate, planted=""), judged=False)
 
     def llm(self, target: Target) -> Llm:
         """The stub's recordings for a target."""

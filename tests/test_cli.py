@@ -380,9 +380,10 @@ class TestRuns:
             (replace(INFO, facts=replace(INFO.facts, phase=Phase.NIGHTLY)), {}, "phases differ (pre and nightly)"),
             (replace(INFO, facts=replace(INFO.facts, steps=("facts",))), {}, "steps or cases differ"),
             (replace(INFO, facts=replace(INFO.facts, abilities=frozenset())), {}, "abilities of the target differ"),
+            (replace(INFO, planted="counter"), {}, "planted defects differ (none and counter)"),
             (INFO, {"criteria": CRITERIA.replace("< 0.5", "< 0.6")}, "criteria differ"),
         ],
-        ids=["release", "service", "phase", "steps", "abilities", "criteria"],
+        ids=["release", "service", "phase", "steps", "abilities", "planted", "criteria"],
     )
     def test_runs_about_different_things_are_not_joined(
         self, make: Callable[..., Path], info: RunInfo, options: Mapping[str, str], what: str

@@ -11,7 +11,7 @@ import pytest
 from small_project import write_project
 
 from gonogo.contents import Contents, change_notes
-from gonogo.project import Project, Release
+from gonogo.project import Project, Release, Service
 
 FILES = {
     "app/__init__.py": "",
@@ -189,3 +189,39 @@ def test_changes_are_said_with_the_files_and_what_to_do() -> None:
         "let nothing write there, and run again",
         "the cases were changed while the run went on: facts.yaml; let nothing write there, and run again",
     ]
+
+
+def test_a_proof_holds_for_suites_criteria_and_recordings_whatever_is_judged(project: Project) -> None:
+    proven = contents(project).proven
+    assert [*proven] == ["suites", "criteria", "recordings"]
+    for file in ("app/prompts/build.py", "cases/facts.yaml", "workflows/planning/facts.yaml", "adapter.py"):
+        path = project.root / file
+        path.write_text(path.read_text() + "# changed\n")
+    live = project.with_service(Service("http://127.0.0.1:1"), None)
+    assert contents(project).proven == contents(live).proven == proven
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("acceptance/test_structure.py", "suites"),
+        ("conftest.py", "suites"),
+        ("criteria.toml", "criteria"),
+        ("recordings/2.0/facts.yaml", "recordings"),
+    ],
+)
+def test_a_change_of_what_a_proof_holds_for_is_seen(project: Project, file: str, name: str) -> None:
+    before = contents(project).proven
+    path = project.root / file
+    path.write_text(path.read_text() + "# changed\n")
+    now = contents(project).proven
+    assert [one for one in before if now[one] != before[one]] == [name]
+
+
+def test_an_adapter_that_lies_among_the_suites_counts_as_one_of_them(project: Project) -> None:
+    inside = project.root / "acceptance" / "adapter.py"
+    inside.write_text("def open_release(context): ...\n")
+    wired = replace(project, candidate=replace(project.candidate, adapter=f"{inside}:open_release"))
+    before = contents(wired).proven
+    inside.write_text("def open_release(context): return context\n")
+    assert contents(wired).proven["suites"] != before["suites"]

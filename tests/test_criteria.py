@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gonogo.criteria import Criteria, Scope, Statistic, load_criteria
+from gonogo.criteria import Criteria, ProofRules, Scope, Statistic, load_criteria
 from gonogo.errors import DefinitionError
 from gonogo.model import Ability, Claim, Level, Phase
 from gonogo.statistics import Limit
@@ -149,7 +149,11 @@ def test_a_criterion_is_found_by_its_id(tmp_path: Path) -> None:
         ("quantile = 0.99\n", "", ["the key 'quantile' is missing"]),
         ("quantile = 0.99", "quantile = nan", ["quantile: nan is not a number"]),
         ('"quantile"', '"median"', ["unknown key 'quantile'"]),
-        ('"quantile"', '"mean"', ["statistic: 'mean' is not one of proportion, share, quantile, median, pseudomedian, maximum"]),
+        (
+            '"quantile"',
+            '"mean"',
+            ["statistic: 'mean' is not one of proportion, share, quantile, median, pseudomedian, maximum"],
+        ),
         ('unit = "s"', 'unit = "s"\nconfidence = 1.0', ["confidence: no sample gives certainty", "such as 0.95"]),
         ('unit = "s"', 'unit = "s"\nconfidence = 0.3', ["confidence: 0.3 lies outside 0.5 to 1.0"]),
         ('unit = "s"', 'unit = "s"\nminimum = 0', ["minimum: 0 lies outside 1"]),
@@ -282,3 +286,22 @@ def test_texts_among_the_parameters_are_a_list_of_them(tmp_path: Path) -> None:
     for value in ('"training"', "[1]", '[" "]', "{}"):
         with pytest.raises(DefinitionError, match=r"parameters\.kinds = .* is no list of texts"):
             texts(value)
+
+
+def test_limits_of_a_proof_are_read_and_have_their_usual_values(tmp_path: Path) -> None:
+    assert load(tmp_path).proof == ProofRules(Limit("<", 0.05), Limit("<", 0.2))
+    assert load(tmp_path, f'{WHOLE}[proof]\nfalse_no_go = "<= 0.01"\n').proof == ProofRules(
+        Limit("<=", 0.01), Limit("<", 0.2)
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('false_no_go = "1 %"', "proof.false_no_go: '1 %' is not a limit"),
+        ('misses = "< 0.1"', "unknown key 'misses'"),
+        ("inconclusive = 0.2", "proof.inconclusive: 0.2 is a number"),
+    ],
+)
+def test_a_limit_of_a_proof_that_is_none_is_refused(tmp_path: Path, line: str, said: str) -> None:
+    assert said in refused(tmp_path, f"{WHOLE}[proof]\n{line}\n")

@@ -56,6 +56,11 @@ RUN_BY_OTHERS = {
     ". .venv/bin/activate": ("Makefile", "BIN := .venv/bin"),
     "pip install ../gonogo": ("scripts/environment.py", "installing gonogo"),
     "gonogo report": ("Makefile", "$(BIN)/gonogo report"),
+    "gonogo prove": ("tests/acceptance/test_proving_for_real.py", '"gonogo", "prove"'),
+    "gonogo prove --only section-missing --only memory": (
+        "tests/acceptance/test_proving_for_real.py",
+        '"--only", "memory"',
+    ),
     "promtool check rules alerts/gonogo.rules.yml": ("tests/test_rule_files.py", '"promtool", "check", "rules", RULES'),
     "promtool test rules alerts/gonogo.rules.test.yml": (
         "tests/test_rule_files.py",
@@ -90,8 +95,15 @@ SIGNING = {
     'gonogo signoff code-review --by "Jo Doe" --link https://example.com/reviews/17 --until 2027-05-31': 0,
     'gonogo signoff complaint --severity significant --by "Ada Roe" --text "Titles are in Latin."': 0,
 }
+# Run in the example's folder: one is caught, and without one the run is no more than INCONCLUSIVE.
+PLANTING = {
+    "pytest acceptance/test_prompt_structure.py --gonogo-planted section-missing": 1,
+    "pytest acceptance/ --gonogo-planted nothing --gonogo-criterion determinism": 10,
+}
 # Run in this project.
 PREFLIGHT = {"gonogo preflight": 0, "gonogo preflight --json --disk 500MB": 0}
+# Run in the example's folder; nothing is planted by it.
+PROVING = {"gonogo prove --list": 0}
 # Run in a copy of this project without its application, in this order.
 ALERTING = {
     "gonogo rules": 0,
@@ -185,7 +197,9 @@ class TestCommands:
             *WITH_ONE_SUITE,
             *WITH_RECORDINGS,
             *SIGNING,
+            *PLANTING,
             *PREFLIGHT,
+            *PROVING,
             *ALERTING,
             *SERVING,
             *APPLICATION,
@@ -233,6 +247,11 @@ class TestCommands:
         done = run("pytest acceptance/test_hostile_inputs.py", letter)
         assert done.returncode == 1, done.stdout
         assert re.search(r"hostile-inputs +NO-GO", done.stdout)
+
+    def test_defects_are_planted_as_documented(self, letter: Path) -> None:
+        caught, itself = run_all(PLANTING, letter).values()
+        assert re.search(r"prompt-structure +NO-GO", caught)
+        assert re.search(r"determinism +GO", itself)
 
     def test_phase_baseline_and_report_folder_are_taken_from_the_options(self, letter: Path) -> None:
         keep_suite(letter, "prompt_structure")
@@ -317,6 +336,11 @@ class TestCommands:
         patterns = [re.sub(r"(\\\.|\d)+", "[0-9.]+", re.escape(line)) for line in shown.splitlines() if line != "..."]
         for pattern in patterns:
             assert any(re.fullmatch(pattern, line) for line in printed["gonogo preflight"].splitlines()), pattern
+
+    def test_what_is_planted_is_listed_as_documented(self, letter: Path) -> None:
+        printed = run_all(PROVING, letter)
+        [table] = printed.values()
+        assert re.search(r"^prompt-structure +section-missing +open", table, re.MULTILINE)
 
     def test_what_deployers_call_exists(self, pytestconfig: pytest.Config) -> None:
         calls = [yaml.safe_load(block.text) for name, block in all_blocks("yaml") if name == "docs/preflight.md"]

@@ -119,6 +119,16 @@ def test_a_torn_shard_keeps_a_run_from_go_whatever_its_criteria(make: Make) -> N
     assert judge_run(run.load()).status is not Status.GO
 
 
+@pytest.mark.parametrize("planted", ["counter", "nothing"])
+def test_a_planted_run_is_not_go_whatever_its_criteria(make: Make, planted: str) -> None:
+    run = make(criteria=CRITERIA).load()
+    assert judge_run(run).status is Status.GO
+    verdict = judge_run(replace(run, info=replace(run.info, planted=planted)))
+    assert verdict.status is Status.INCONCLUSIVE
+    assert verdict.reasons == (f"planted on purpose: {planted}",)
+    assert "this verdict is about the gate, not about the release" in verdict.notes[0]
+
+
 def test_a_run_that_owes_nothing_is_not_whole(make: Make) -> None:
     nothing = REPORT if REPORT.startswith("version") else CRITERIA.split("[[criterion]]")[0] + REPORT
     run = make((), criteria=nothing)

@@ -231,3 +231,4 @@ def test_run_json_is_plain_data(run: RunDirectory) -> None:
     assert data["abilities"] == ["prompt", "worker"]
     assert data["contents"] == {"candidate": "c0ffee"}
     assert RunInfo.from_json(data) == INFO
+    assert RunInfo.from_json(data | {"planted": "counter"}) == replace(INFO, planted="counter")

@@ -423,3 +423,19 @@ def test_taking_evidence_away_never_turns_into_no_go(absent: set[int]) -> None:
 def test_the_worst_of_none_is_inconclusive(statuses: list[Status]) -> None:
     expected = NO_GO if NO_GO in statuses else OPEN if OPEN in statuses or not statuses else GO
     assert Status.worst(statuses) is expected
+
+
+def test_a_criterion_that_was_seen_to_catch_nothing_is_not_go_and_only_that() -> None:
+    two = criteria(criterion(), criterion("length"))
+    other = Claim("length", "facts")
+    good: list[Evidence] = [finding(), ended(), finding(claim=other), ended(claim=other)]
+    found = judge(two, FACTS, good, unproven={"structure": "it caught none"})
+    assert [one.status for one in found.criteria] == [OPEN, GO]
+    assert found.criteria[0].reasons == ("it caught none",)
+    assert found.status is OPEN
+    assert judge(two, FACTS, good, unproven={"else": "it caught none"}).status is GO
+
+
+def test_what_catches_nothing_by_plan_still_finds_what_is_wrong() -> None:
+    found = judge(criteria(), FACTS, [finding(False), ended()], unproven={"structure": "it caught none"})
+    assert (found.status, "fail" in found.criteria[0].reasons[0]) == (NO_GO, True)

@@ -210,6 +210,8 @@ class _Page:
         verdict = self._verdict
         asked = f"{verdict.level.value} in phase {self._run.info.facts.phase.value}"
         lines = [f"**{cell(verdict.title)}**", "", f"**{verdict.status.value}**, {asked}.", ""]
+        if self._run.proof is not None:
+            lines += [f"{cell(self._run.proof.of(verdict.criterion))}.", ""]
         if steps := advice(self._criterion, verdict, self._records, self._run.info.facts.abilities):
             lines += ["**What to do next**", "", *(f"{number}. {step}" for number, step in enumerate(steps, 1)), ""]
         rows = self._rows()

@@ -13,7 +13,8 @@ VERSION = 1
 
 
 def verdict_document(run: LoadedRun, verdict: Verdict, digest: str) -> dict[str, Any]:
-    """The whole verdict of a run, JSON-ready."""
+    """The whole verdict of a run, JSON-ready. It has the key ``proof`` where the run looked for a proof of the gate."""
+    proof = {} if run.proof is None else {"proof": run.proof.as_json()}
     return {
         "version": VERSION,
         "run": {
@@ -22,6 +23,7 @@ def verdict_document(run: LoadedRun, verdict: Verdict, digest: str) -> dict[str,
             "phase": verdict.phase.value,
             "digest": digest,
             "synthetic": run.info.facts.synthetic,
+            "planted": run.info.planted,
             "releases": {role: dict(release) for role, release in run.info.releases.items()},
         },
         "verdict": verdict.status.value,
@@ -29,6 +31,7 @@ def verdict_document(run: LoadedRun, verdict: Verdict, digest: str) -> dict[str,
         "notes": list(verdict.notes),
         "steps": {step: run.info.titles.get(step, step) for step in run.info.facts.steps},
         "criteria": [_criterion(one) for one in verdict.criteria],
+        **proof,
     }
 
 

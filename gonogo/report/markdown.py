@@ -42,6 +42,8 @@ def as_markdown(document: Mapping[str, Any]) -> str:
         lines += [*(f"- {cell(one)}" for one in said), ""]
     rows = [(one["id"], one["level"], one["verdict"], headline(one)) for one in document["criteria"]]
     lines += [*table(("criterion", "level", "verdict", "evidence"), rows), ""]
+    if "proof" in document:
+        lines += [f"{cell(document['proof']['says'])}.", ""]
     if open_ones := [one for one in document["criteria"] if one["verdict"] != "GO"]:
         lines += ["## What does not hold", ""]
         for one in open_ones:

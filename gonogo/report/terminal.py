@@ -40,6 +40,8 @@ def render(document: Mapping[str, Any], run: Path, *, width: int, color: bool) -
     )
     untouched = [criterion["id"] for criterion in document["criteria"] if _is_untouched(criterion)]
     console.print(_table([criterion for criterion in document["criteria"] if criterion["id"] not in untouched]))
+    if "proof" in document:
+        console.print(Text(f"\n{printable(document['proof']['says'])}"))
     console.print()
     for criterion in document["criteria"]:
         if criterion["verdict"] != "GO" and criterion["id"] not in untouched:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
 
 from gonogo.model import Frame, Json, Reply, Request
@@ -34,6 +34,7 @@ _ERRORS: Mapping[LlmFault, tuple[int, str]] = MappingProxyType(
 MISS_HEADER = "X-Gonogo-Miss"  # of the answer to a miss: the id of the nearest recording, or nothing
 _EXPLAINED = 256  # misses whose reasons are kept; a reason holds a diff
 _COMPARED = 512 * 1024  # bytes of a request beyond which a comparison would keep all other requests waiting
+_Passed = TypeVar("_Passed")
 _MARK = "\ue000"  # a private character whose bytes are replaced by bytes that are not UTF-8
 
 
@@ -125,11 +126,17 @@ class Journal(Protocol):
         ...
 
 
+def _as_it_is(passed: _Passed) -> _Passed:
+    return passed
+
+
 @dataclass
 class Stub:
     """Answers requests from recordings. A script or a plan of faults that is set stands in front of the recordings.
 
     A miss is answered with the provider's own error and cannot be hidden by the application: it stands in the journal.
+
+    ``received`` and ``replied`` are what becomes of requests and replies on their way; here nothing, unless a defect is planted.
     """
 
     recordings: RecordingSet | Callable[[], RecordingSet]  # called when a request first asks for one
@@ -141,6 +148,8 @@ class Stub:
     journal: Journal = field(default_factory=list[Exchange])
     plan: FaultPlan | None = None
     struck: Counter[LlmFault] = field(default_factory=Counter)  # how often each fault has struck, ever
+    received: Callable[[Request], Request] = _as_it_is
+    replied: Callable[[Reply], Reply] = _as_it_is
     _asked: int = 0  # requests since the plan was made
     _struck: int = 0
 
@@ -188,6 +197,7 @@ class Stub:
 
         ``asked_for``: a fault that strikes this request alone, whatever the plan says. The plan does not count the request.
         """
+        request = self.received(request)
         plan = self._strikes() if asked_for is None else asked_for
         if plan is None:
             return self._faultless(request)
@@ -210,13 +220,15 @@ class Stub:
             mismatch = self.script.mismatch(request)
             if mismatch is not None:
                 return self._miss(request, mismatch)
-            self.journal.append(Exchange(request, "scripted", self.script.reply.text))
-            return _answer(request, self.script.reply)
+            reply = self.replied(self.script.reply)
+            self.journal.append(Exchange(request, "scripted", reply.text))
+            return _answer(request, reply)
         recording = self.loaded.find(request)
         if recording is not None:
-            self.journal.append(Exchange(request, recording.id, recording.reply.text))
+            reply = self.replied(recording.reply)
+            self.journal.append(Exchange(request, recording.id, reply.text))
             if request.key not in self._prepared:
-                self._prepared[request.key] = _answer(request, recording.reply)
+                self._prepared[request.key] = _answer(request, reply)
             return self._prepared[request.key]
         if prompt_of(request) is None:
             reason = f"the body is not formed as {request.operation} asks"

@@ -25,6 +25,7 @@ from gonogo.errors import (
     WorkerDied,
 )
 from gonogo.model import Ability, Case, Json, Step
+from gonogo.planting import Planting
 from gonogo.project import Release
 from gonogo.stub import Exchange, FaultPlan, LlmFault, Script
 from gonogo.stub.protocols import prompt_of
@@ -77,6 +78,7 @@ class ReleaseWorker:
         recordings: the folder that its stub answers from, or none.
         environment: variables set for this process alone (hash seed, locale, time zone).
         contract: how the release is asked over HTTP, or none.
+        planting: the defect that is planted in it, or none.
         timeout: seconds that one question may take.
     """
 
@@ -90,6 +92,7 @@ class ReleaseWorker:
         recordings: Path | None = None,
         environment: Mapping[str, str] | None = None,
         contract: Contract | None = None,
+        planting: Planting | None = None,
         timeout: float = 120.0,
     ) -> None:
         self.release = release
@@ -124,6 +127,7 @@ class ReleaseWorker:
             "stub": release.stub,
             "service": asdict(release.service) if release.service else None,
             "contract": contract.as_json() if contract else None,
+            "planting": planting.as_json() if planting else None,
             "scratch": str(scratch),
             "steps": [step_as_json(step) for step in steps],
             "recordings": str(recordings.resolve()) if recordings else None,  # the worker runs in another folder

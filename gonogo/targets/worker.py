@@ -25,6 +25,7 @@ from gonogo.clock import OwnClock
 from gonogo.contract import Contract
 from gonogo.errors import GonogoError, TargetError
 from gonogo.model import Ability, Case, Json, Step
+from gonogo.planting import Planting
 from gonogo.project import Service
 from gonogo.stub import FaultPlan, Script, Stub
 from gonogo.stub.in_process import ModelClock
@@ -235,6 +236,15 @@ def _context(opening: Mapping[str, Any], stub: ModelStub) -> WorkerContext:
     )
 
 
+def _planted(
+    adapter: Adapter, stub: ModelStub, opening: Mapping[str, Any], own_clock: OwnClock, model_clock: ModelClock
+) -> Adapter:
+    from gonogo.targets.planted import plant  # a release without a defect need not wait for it
+
+    steps = [step_from_json(step) for step in opening["steps"]]
+    return plant(adapter, stub, Planting(**opening["planting"]), steps, own_clock, model_clock)
+
+
 def main() -> None:
     """Open the release that the first message describes, then answer until the pipe closes."""
     pipe = Connection(int(sys.argv[1]))
@@ -253,6 +263,8 @@ def main() -> None:
                 _context(opening, stub)
             )
             _check_origin(opening["packages"], tree)
+            if opening["planting"] is not None:
+                adapter = _planted(adapter, stub, opening, own_clock, model_clock)
         except GonogoError as error:
             told = {"broken": str(error), "kind": type(error).__name__}
             pipe.send_bytes(json.dumps(gate.report() or told).encode())

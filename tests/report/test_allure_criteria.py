@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from sample_run import (
@@ -21,7 +22,9 @@ from sample_run import (
     write_item,
 )
 
+from gonogo.found_proof import FoundProof, State
 from gonogo.model import Claim, Ended, Evidence, Finding, Gap, Judged, Outcome
+from gonogo.proof import CriterionProof, Itself, Proof
 from gonogo.report import allure_criteria
 from gonogo.report.allure import claims_in, write_criteria
 
@@ -309,3 +312,13 @@ def test_no_half_written_file_is_left(make_run: MakeRun) -> None:
     write_item(run, Claim("speed", "meta"))
     write_criteria(run.results, run.run, run.verdict, run.digest)
     assert [path.name for path in run.results.iterdir() if path.name.endswith((".writing", ".tmp"))] == []
+
+
+def test_the_page_of_a_criterion_tells_how_it_is_proven(make_run: MakeRun) -> None:
+    run = make_run(good_evidence())
+    itself = Itself("speed", 102, 0, 1, at="2026-11-26T18:00:00+00:00")
+    proof = Proof(itself.at, {"suites": "a"}, (CriterionProof("speed", itself=itself),))
+    found = replace(run, run=replace(run.run, proof=FoundProof(State.FRESH, proof))).write()
+    pages = {criterion: result["description"] for criterion, result in found.criteria().items()}
+    assert "proof: false NO-GO &lt;= 2.89 %, INCONCLUSIVE &lt;= 4.57 % (n = 102) (2026-11-26)." in pages["speed"]
+    assert "proof: no defect is planted for this criterion." in pages["memory"]

@@ -88,3 +88,11 @@ def test_color_is_only_there_where_it_is_asked_for(make_run: MakeRun, monkeypatc
     document = make_run(good_evidence()).document
     assert "\x1b" not in render(document, RUN, width=80, color=False)
     assert "\x1b[1;32mGO" in render(document, RUN, width=80, color=True)
+
+
+def test_the_proof_stands_in_one_line_under_the_table(make_run: MakeRun) -> None:
+    document = make_run(good_evidence()).document
+    assert "proof" not in document, "a run that did not look for a proof says nothing of one"
+    lines = render({**document, "proof": {"says": "no proof: \x1b[31mrun"}}, RUN, width=80, color=False).splitlines()
+    place = lines.index("no proof: \\x1b[31mrun")
+    assert lines[place - 2].startswith("report-integrity ")

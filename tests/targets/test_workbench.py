@@ -11,10 +11,11 @@ import pytest
 from worker_releases import STEP, wish, write_release
 
 from gonogo.errors import DefinitionError, MissingReply, ProductError, ProductFailure
+from gonogo.llm import Llm
 from gonogo.model import Json, Provenance, Recording, Reply, Request, Workflow
 from gonogo.project import Release
 from gonogo.recordings import RecordingSet
-from gonogo.workbench import Llm, Target
+from gonogo.workbench import Target
 
 SMALL_APPLICATION = Path(__file__).parents[1] / "small_application.py"
 RECORDED = (wish("roads"), wish("raise"))

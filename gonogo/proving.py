@@ -1,0 +1,360 @@
+"""How a proof is made: what is still to be shown, one run after the other, and every result on the disk as it comes.
+
+Results of one state of the suites lie in one folder, named after the hash of their files. A proof that was broken off goes on
+from there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from gonogo.criteria import Criteria
+from gonogo.errors import EvidenceError, GonogoError
+from gonogo.model import Ability, Status
+from gonogo.proof import CriterionProof, Itself, Outcome, Proof, Seen, Shown, outcome_of
+
+__all__ = [
+    "NOTHING",
+    "Control",
+    "Job",
+    "Plan",
+    "PlantedDefect",
+    "Prover",
+    "Record",
+    "Results",
+    "TrialBroke",
+    "missed",
+    "proof_of",
+]
+
+VERSION = 1
+NOTHING = "nothing"  # planted to hold a release against itself
+
+
+class TrialBroke(GonogoError):
+    """A run of a proof did not come to a verdict; it shows nothing, and is to be made again."""
+
+
+class PlantedDefect(Protocol):
+    """A defect of the catalogue (``gonogo.planting.Defect``), as far as a proof has to know it."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def criterion(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def needs(self) -> frozenset[Ability]: ...
+    @property
+    def expected(self) -> Status: ...
+
+
+@dataclass(frozen=True)
+class Control:
+    """What a criterion is without a planted defect."""
+
+    criterion: str
+    verdict: Status | None
+    reason: str
+    at: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data."""
+        verdict = None if self.verdict is None else self.verdict.value
+        return {"criterion": self.criterion, "verdict": verdict, "reason": self.reason, "at": self.at}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Control:
+        """What ``as_json`` wrote.
+
+        Raises:
+            KeyError, TypeError, ValueError: the data is something else.
+        """
+        verdict = None if data["verdict"] is None else Status(data["verdict"])
+        return cls(str(data["criterion"]), verdict, str(data["reason"]), str(data["at"]))
+
+
+Record = Shown | Itself | Control
+_KINDS: Mapping[str, type[Shown] | type[Itself] | type[Control]] = {
+    "defect": Shown,
+    "itself": Itself,
+    "control": Control,
+}
+
+
+@dataclass
+class Results:
+    """The results in a folder: ``results.jsonl``, to which lines are added and from which none is ever taken."""
+
+    path: Path
+    holds_for: Mapping[str, str]
+    records: list[Record] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, path: Path, holds_for: Mapping[str, str]) -> Results:
+        """Read what is there, and touch nothing.
+
+        Raises:
+            EvidenceError: a line is no result, or the results are of other files.
+        """
+        results = cls(path, holds_for)
+        try:
+            results._read(_whole_lines(path.read_bytes()))
+        except FileNotFoundError:
+            return results
+        except OSError as error:
+            raise EvidenceError(f"{path}: cannot be read ({error.strerror}); correct its permissions") from error
+        return results
+
+    @classmethod
+    def open(cls, path: Path, holds_for: Mapping[str, str], *, again: bool = False) -> Results:
+        """Read what is there already, and go on from there; with ``again`` begin anew, and keep the old file beside the new one.
+
+        A last line that was cut short by the end of its process is no result yet, and is made again. Nobody else may write there.
+
+        Raises:
+            EvidenceError: a line is no result, or the results are of other files. The file stays as it is.
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.exists() and again:
+                path.rename(_free_name(path))
+            results = cls.read(path, holds_for)
+            content = path.read_bytes() if path.exists() else b""
+            whole = _whole_lines(content)
+            if whole != content:
+                path.write_bytes(whole)
+            if not whole:
+                results._begin()
+        except OSError as error:
+            raise EvidenceError(f"{path}: cannot be written ({error.strerror}); correct its permissions") from error
+        return results
+
+    def add(self, record: Record) -> None:
+        """Keep a result; it is on disk when this returns."""
+        kind = next(name for name, one in _KINDS.items() if isinstance(record, one))
+        self._write({"kind": kind, **record.as_json()})
+        self.records.append(record)
+
+    def of(self, criterion: str) -> list[Record]:
+        """The results about a criterion."""
+        return [one for one in self.records if one.criterion == criterion]
+
+    def shown(self, criterion: str) -> dict[str, Shown]:
+        """Defect -> what became of it."""
+        return {one.defect: one for one in self.of(criterion) if isinstance(one, Shown)}
+
+    def itself(self, criterion: str) -> Itself | None:
+        """All claims of runs of the release against itself; none where there was no such run."""
+        runs = [one for one in self.of(criterion) if isinstance(one, Itself)]
+        return sum(runs[1:], start=runs[0]) if runs else None
+
+    def control(self, criterion: str) -> Control | None:
+        """What the criterion is without a planted defect; none while nobody has looked."""
+        return next((one for one in self.of(criterion) if isinstance(one, Control)), None)
+
+    def _begin(self) -> None:
+        self._write({"kind": "proof", "version": VERSION, "holds_for": dict(self.holds_for)})
+
+    def _write(self, line: Mapping[str, Any]) -> None:
+        with self.path.open("a", encoding="utf-8", newline="\n") as file:
+            file.write(json.dumps(line, allow_nan=False) + "\n")
+
+    def _read(self, content: bytes) -> None:
+        for number, line in enumerate(content.split(b"\n")[:-1], start=1):
+            try:
+                data = json.loads(line)
+                if number == 1:
+                    if data != {"kind": "proof", "version": VERSION, "holds_for": dict(self.holds_for)}:
+                        raise ValueError("the first line is not the head of results of these files")
+                    continue
+                self.records.append(_KINDS[data["kind"]].from_json(data))
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise EvidenceError(
+                    f"{self.path}:{number}: no result of gonogo prove ({type(error).__name__}: {error}); correct the line, "
+                    "or begin anew with --again, which keeps this file"
+                ) from error
+
+
+def _whole_lines(content: bytes) -> bytes:
+    """Without a last line that was cut short."""
+    return content[: content.rfind(b"\n") + 1]
+
+
+def _free_name(path: Path) -> Path:
+    numbers = range(1, 10**6)
+    names = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in numbers)
+    return next(name for name in names if not name.exists())
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of pytest: a criterion, and what is planted; nothing at all where ``planted`` is empty."""
+
+    criterion: str
+    planted: str = ""
+
+    @property
+    def name(self) -> str:
+        """A name for its folder."""
+        return f"{self.criterion}-{self.planted or 'unplanted'}"
+
+
+Runner = Callable[[Job], Seen]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be shown: the defects that are planted, and the criteria whose errors are counted.
+
+    Attributes:
+        criteria: of the project.
+        defects: that were chosen, all of them of criteria of the project.
+        itself: the measured criteria on which a release is held against itself.
+        decisions: how many claims of each must have been decided.
+    """
+
+    criteria: Criteria
+    defects: Sequence[PlantedDefect]
+    itself: Sequence[str]
+    decisions: int
+
+    @classmethod
+    def of(
+        cls, criteria: Criteria, catalogue: Iterable[PlantedDefect], *, only: Sequence[str] = (), decisions: int = 100
+    ) -> Plan:
+        """The plan for a project; ``only`` names defects or criteria."""
+        known = [one for one in catalogue if one.criterion in criteria]
+        defects = [one for one in known if not only or one.id in only or one.criterion in only]
+        wanted = {one.criterion for one in known if not only or one.criterion in only}
+        itself = [one.id for one in criteria.criteria if one.measured and one.id in wanted]
+        return cls(criteria, defects, itself, decisions)
+
+    def is_measured(self, criterion: str) -> bool:
+        """Whether a criterion rests on measurements, which take a machine for themselves."""
+        return self.criteria[criterion].measured
+
+    def open_defects(self, results: Results) -> list[PlantedDefect]:
+        """The defects that nothing is known of yet."""
+        return [one for one in self.defects if one.id not in results.shown(one.criterion)]
+
+    def open_controls(self, results: Results) -> list[str]:
+        """Criteria that are not measured and that nobody has looked at without a planted defect."""
+        wanted = dict.fromkeys(one.criterion for one in self.open_defects(results))
+        return [one for one in wanted if not self.is_measured(one) and results.control(one) is None]
+
+    def missing_claims(self, criterion: str, results: Results) -> int:
+        """How many claims of a release against itself are still to be decided; none where none can be."""
+        found = results.itself(criterion)
+        if found is not None and any(isinstance(one, Itself) and not one.claims for one in results.of(criterion)):
+            return 0
+        return max(0, self.decisions - (found.claims if found else 0))
+
+    def is_complete(self, results: Results) -> bool:
+        """Whether there is nothing left to be done."""
+        return not self.open_defects(results) and not any(self.missing_claims(one, results) for one in self.itself)
+
+
+@dataclass
+class Prover:
+    """Makes what is open of a plan, and tells of each result as soon as it is kept.
+
+    Attributes:
+        plan: what is to be shown.
+        results: what is known already, and where the rest is kept.
+        runner: makes one run; raises a GonogoError where it did not come to a verdict.
+        unchanged: raises where the files that the proof holds for are no longer the same.
+        workers: how many runs go on at a time, of criteria that are not measured.
+    """
+
+    plan: Plan
+    results: Results
+    runner: Runner
+    unchanged: Callable[[], None]
+    workers: int = 1
+    broken: dict[str, str] = field(default_factory=dict)
+
+    def run(self) -> Iterator[tuple[Job, Record | None]]:
+        """Every run as it ends, with its result; with none where it broke, and ``broken`` says why."""
+        yield from self._side_by_side([Job(one) for one in self.plan.open_controls(self.results)])
+        jobs = [Job(one.criterion, one.id) for one in self.plan.open_defects(self.results)]
+        # a NO-GO shows nothing while nobody knows that it is not there without the defect as well
+        compared = [job for job in jobs if self.results.control(job.criterion) is not None]
+        yield from self._side_by_side([job for job in compared if not self.plan.is_measured(job.criterion)])
+        for job in jobs:
+            if self.plan.is_measured(job.criterion):
+                yield job, self._made(job, partial(self.runner, job))
+        for criterion in self.plan.itself:
+            job = Job(criterion, NOTHING)
+            while self.plan.missing_claims(criterion, self.results) and job.name not in self.broken:
+                yield job, self._made(job, partial(self.runner, job))
+
+    def _side_by_side(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Record | None]]:
+        pool = ThreadPoolExecutor(self.workers)
+        try:
+            futures: dict[Future[Seen], Job] = {pool.submit(self.runner, job): job for job in jobs}
+            for future in as_completed(futures):
+                yield futures[future], self._made(futures[future], future.result)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _made(self, job: Job, seen: Callable[[], Seen]) -> Record | None:
+        try:
+            found = seen()
+        except GonogoError as error:
+            self.broken[job.name] = str(error)
+            return None
+        self.unchanged()  # else the result would be kept as one of other files
+        record = self._record(job, found)
+        self.results.add(record)
+        return record
+
+    def _record(self, job: Job, seen: Seen) -> Record:
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        if not job.planted:
+            return Control(job.criterion, seen.verdict, seen.reason, at)
+        if job.planted == NOTHING:
+            reason = seen.lacking or seen.reason
+            return Itself(job.criterion, seen.claims, seen.no_go, seen.inconclusive, reason, at)
+        expected = next(one.expected for one in self.plan.defects if one.id == job.planted)
+        control = self.results.control(job.criterion)
+        outcome, why = outcome_of(
+            expected,
+            seen,
+            measured=self.plan.is_measured(job.criterion),
+            unplanted=control.verdict if control else None,
+        )
+        told = "not judged" if seen.verdict is None else seen.verdict.value
+        return Shown(job.planted, job.criterion, outcome, expected.value, told, why, at)
+
+
+def proof_of(results: Results, plan: Plan) -> Proof:
+    """The proof that the results make. ``plan``: of everything, whatever was chosen this time."""
+    criteria = []
+    for criterion in dict.fromkeys(one.criterion for one in plan.defects):
+        shown = results.shown(criterion)
+        wanted = [one.id for one in plan.defects if one.criterion == criterion]
+        criteria.append(
+            CriterionProof(
+                criterion,
+                tuple(shown[one] for one in wanted if one in shown),
+                tuple(one for one in wanted if one not in shown),
+                results.itself(criterion) if plan.is_measured(criterion) else None,
+            )
+        )
+    made = max((one.at for one in results.records), default=datetime.now(UTC).isoformat(timespec="seconds"))
+    return Proof(made, results.holds_for, tuple(criteria))
+
+
+def missed(results: Results, defects: Iterable[PlantedDefect]) -> list[Shown]:
+    """What was planted of these and not caught, though it should have been."""
+    found = [results.shown(one.criterion).get(one.id) for one in defects]
+    return [one for one in found if one is not None and one.outcome is Outcome.MISSED]

@@ -1,0 +1,46 @@
+"""Every defect of the catalogue, planted in the bundled application, is caught by the criterion that is there for it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from sandbox import ROOT, Copy
+from test_planted_defects import STEPS
+
+from gonogo.planting import CATALOGUE, Defect
+
+# Half a reply is a regression that only many cases show; the others are shown by three steps.
+WITH_ALL_STEPS = ("response-quality",)
+
+
+def of_project(folder: Path, criterion: str) -> Copy:
+    """Three steps of the project, and less of what is only repeated."""
+    copy = Copy.of_project(folder, steps=None if criterion in WITH_ALL_STEPS else STEPS)
+    copy.set_parameter("error-rate", "cases", 500)
+    copy.set_parameter("memory", "constructions", 2000)
+    if criterion == "documentation":
+        shutil.copytree(ROOT / "docs", folder / "docs")
+        for name in ("README.md", "Makefile"):
+            shutil.copy2(ROOT / name, folder / name)
+    return copy
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("defect", CATALOGUE.values(), ids=lambda defect: defect.id)
+def test_a_defect_is_caught_by_its_criterion(defect: Defect, tmp_path: Path) -> None:
+    copy = of_project(tmp_path, defect.criterion)
+    options = [f"--gonogo-planted={defect.id}", f"--gonogo-criterion={defect.criterion}"]
+    answer = copy.judge(defect.criterion, options=options)
+    assert answer.verdicts[defect.criterion] == defect.expected.value, answer.output
+    assert answer.document["run"]["planted"] == defect.id
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("criterion", sorted({defect.criterion for defect in CATALOGUE.values()}))
+def test_the_candidate_held_against_itself_is_well(criterion: str, tmp_path: Path) -> None:
+    copy = of_project(tmp_path, criterion)
+    answer = copy.judge(criterion, options=["--gonogo-planted=nothing", f"--gonogo-criterion={criterion}"])
+    assert answer.status == 10, answer.output
+    assert answer.verdicts[criterion] == "GO", answer.output

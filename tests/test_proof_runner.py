@@ -1,0 +1,165 @@
+"""One run of a proof: which command is started, and what is read of the run that it leaves."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from threading import Thread
+from time import monotonic, sleep
+
+import pytest
+from builders import CLAIM, FACTS, criteria, criterion, ended, finding
+from test_runs import CRITERIA
+
+from gonogo.clock import OwnClock
+from gonogo.criteria import Criterion
+from gonogo.errors import TargetError
+from gonogo.evidence import Shard
+from gonogo.model import Ability, Collected, Evidence, Gap, Status
+from gonogo.planting import Planting
+from gonogo.proof import Seen
+from gonogo.proof_runner import PytestRunner, seen_in
+from gonogo.proving import Job, TrialBroke
+from gonogo.rundown import conclude
+from gonogo.runs import RunDirectory, RunInfo
+from gonogo.stub import Stub
+from gonogo.stub.in_process import ModelClock
+from gonogo.suites import Suites
+from gonogo.targets.planted import plant
+
+STRUCTURE = criterion("structure", needs=(Ability.PROMPT,))
+
+
+def judged(folder: Path, *evidence: Evidence, failure: str = "") -> RunDirectory:
+    (folder / "criteria.toml").write_text(CRITERIA)
+    info = RunInfo("run-1", "2026-11-23T10:00:00.000+00:00", FACTS, {"candidate": {"version": "2"}}, {}, failure)
+    run = RunDirectory.create(folder / "reports", info, folder / "criteria.toml", {})
+    shard = Shard(run.shard("main"))
+    shard.extend([Collected((CLAIM,)), *evidence])
+    shard.close()
+    conclude(run)
+    return run
+
+
+class TestSeen:
+    def test_a_verdict_comes_with_its_reasons_and_its_claims_counted(self, tmp_path: Path) -> None:
+        seen = seen_in(judged(tmp_path, finding(False, reason="two sections"), ended()), STRUCTURE)
+        assert seen == Seen(
+            Status.NO_GO, "facts: 1 of 1 findings fail: facts/roads: two sections", claims=1, no_go=1, inconclusive=0
+        )
+
+    def test_a_claim_that_was_not_decided_does_not_count(self, tmp_path: Path) -> None:
+        seen = seen_in(judged(tmp_path, Gap(CLAIM, None, "the stub is taken"), ended()), STRUCTURE)
+        assert (seen.verdict, seen.claims) == (Status.INCONCLUSIVE, 0)
+
+    def test_what_the_target_does_not_offer_is_told(self, tmp_path: Path) -> None:
+        needing = criterion("structure", needs=(Ability.PROMPT, Ability.FAULT, Ability.STAGE))
+        seen = seen_in(judged(tmp_path, finding(), ended()), needing)
+        assert seen == Seen(None, lacking="the target does not offer: fault, stage")
+
+    def test_what_did_not_start_may_still_be_caught(self, tmp_path: Path) -> None:
+        needing = criterion("structure", needs=(Ability.APPLICATION,))
+        run = judged(tmp_path, finding(False), ended(), failure="it does not start")
+        assert seen_in(run, needing).verdict is Status.NO_GO
+
+    def test_a_criterion_that_the_run_does_not_judge_has_no_verdict(self, tmp_path: Path) -> None:
+        assert seen_in(judged(tmp_path, finding(), ended()), criterion("else")).verdict is None
+
+    def test_a_damaged_run_shows_nothing(self, tmp_path: Path) -> None:
+        run = judged(tmp_path, finding(), ended())
+        run.write_text("verdict.json", "{")
+        with pytest.raises(TrialBroke, match="damaged"):
+            seen_in(run, STRUCTURE)
+
+
+MakeRunner = Callable[[str], PytestRunner]
+
+
+@pytest.fixture
+def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeRunner:
+    """A runner over a module of tests that is no suite, whose conftest.py lets it take the options."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # no plugin is of use here, and each takes its time
+
+    def made(test: str) -> PytestRunner:
+        (tmp_path / "suites").mkdir()
+        (tmp_path / "pytest.ini").write_text("[pytest]\n")
+        options = "planted", "criterion", "report"
+        lines = [f"    parser.addoption('--gonogo-{one}')\n" for one in options]
+        (tmp_path / "conftest.py").write_text(f"def pytest_addoption(parser):\n{''.join(lines)}")
+        (tmp_path / "suites" / "test_it.py").write_text(test)
+        one: Criterion = STRUCTURE
+        suites = Suites(tmp_path / "pytest.ini", (tmp_path / "suites",))
+        return PytestRunner(tmp_path, suites, criteria(one), tmp_path / "runs")
+
+    return made
+
+
+SHOWS = """
+def test_it(pytestconfig, request):
+    told = [pytestconfig.getoption(f"--gonogo-{one}") for one in ("planted", "criterion", "report")]
+    print("\\nERROR:", *told, pytestconfig.pluginmanager.hasplugin("cacheprovider"))
+    assert False
+"""
+
+
+def test_the_defect_the_criterion_and_the_folder_are_handed_on(runner: MakeRunner, tmp_path: Path) -> None:
+    made = runner(SHOWS)
+    with pytest.raises(TrialBroke, match="pytest ended with status 1"):
+        made(Job("structure", "swapped"))
+    folder = tmp_path / "runs" / "structure-swapped"
+    assert f"ERROR: swapped structure {folder} False" in (folder / "pytest.log").read_text()
+    with pytest.raises(TrialBroke):
+        made(Job("structure"))
+    unplanted = tmp_path / "runs" / "structure-unplanted"
+    assert f"ERROR: None structure {unplanted} False" in (unplanted / "pytest.log").read_text()
+    made.forget(Job("structure"))
+    assert not unplanted.exists()
+
+
+def test_a_run_that_cannot_begin_is_told_by_its_error(runner: MakeRunner) -> None:
+    made = runner("")
+    shutil.rmtree(made.suites.folders[0])
+    with pytest.raises(TrialBroke, match=r"pytest ended with status 4: ERROR: .*; see .*pytest\.log"):
+        made(Job("structure", "swapped"))
+
+
+def test_a_defect_that_the_release_cannot_have_is_not_applicable(runner: MakeRunner, tmp_path: Path) -> None:
+    class Shows:
+        abilities = frozenset({Ability.PROMPT})
+
+    planting = Planting("other-model", {})
+    with pytest.raises(TargetError) as refused:
+        plant(Shows(), Stub(()), planting, (), OwnClock(), ModelClock())  # type: ignore[arg-type]  # it is refused before
+    made = runner("")
+    conftest = tmp_path / "conftest.py"
+    raising = f"def pytest_configure():\n    raise __import__('pytest').UsageError({str(refused.value)!r})\n"
+    conftest.write_text(conftest.read_text() + raising)
+    seen = made(Job("no-breaking-changes", "other-model"))
+    assert seen == Seen(None, lacking="the release does not offer: reply")
+
+
+def test_what_goes_on_is_ended_and_nothing_else_is_begun(runner: MakeRunner, tmp_path: Path) -> None:
+    made = runner(
+        "import time\n\ndef test_it(tmp_path_factory):\n    open('begun', 'w').close()\n    time.sleep(600)\n"
+    )
+    ends: list[str] = []
+
+    def run() -> None:
+        try:
+            made(Job("structure", "slow"))
+        except TrialBroke as error:
+            ends.append(str(error))
+
+    thread = Thread(target=run)
+    thread.start()
+    until = monotonic() + 60
+    while not (tmp_path / "begun").exists() and monotonic() < until:
+        sleep(0.05)
+    made.stop()
+    thread.join(60)
+    assert not thread.is_alive()
+    assert ends, "the run was ended"
+    assert "pytest ended with status 2" in ends[0]
+    with pytest.raises(TrialBroke, match="broken off before this run began"):
+        made(Job("structure", "other"))

@@ -1,0 +1,307 @@
+"""How a proof is made: what is open, in which order, and that nothing that was once shown is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from builders import criteria, criterion
+
+from gonogo.criteria import Criteria
+from gonogo.errors import EvidenceError
+from gonogo.model import Ability, Status
+from gonogo.proof import Itself, Outcome, Seen, Shown
+from gonogo.proving import NOTHING, Control, Job, Plan, Prover, Results, TrialBroke, missed, proof_of
+
+FILES = {"suites": "a1", "criteria": "b2", "recordings": "c3"}
+
+
+@dataclass(frozen=True)
+class Defect:
+    id: str
+    criterion: str
+    title: str = "does it wrong"
+    needs: frozenset[Ability] = frozenset()
+    expected: Status = Status.NO_GO
+
+
+CRITERIA: Criteria = criteria(criterion("structure"), criterion("mapping"), criterion("speed", measured=True))
+CATALOGUE = (
+    Defect("swapped", "structure"),
+    Defect("doubled", "structure"),
+    Defect("renamed", "mapping"),
+    Defect("slow", "speed"),
+    Defect("unknown", "nobody-asks"),
+)
+GOOD = Seen(Status.GO, "all hold")
+BAD = Seen(Status.NO_GO, "it fails")
+
+
+class Fake:
+    """A runner that answers from a table and remembers what it was asked."""
+
+    def __init__(self, answers: Mapping[str, Seen | Exception] | None = None) -> None:
+        self.answers = answers or {}
+        self.jobs: list[str] = []
+
+    def __call__(self, job: Job) -> Seen:
+        self.jobs.append(job.name)
+        answer = self.answers.get(job.name)
+        if isinstance(answer, Exception):
+            raise answer
+        if answer is not None:
+            return answer
+        if job.planted == NOTHING:
+            return Seen(Status.GO, claims=18)
+        return BAD if job.planted else GOOD
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "proof" / "results.jsonl"
+
+
+def plan(*only: str, decisions: int = 36) -> Plan:
+    return Plan.of(CRITERIA, CATALOGUE, only=only, decisions=decisions)
+
+
+def run(path: Path, runner: Callable[[Job], Seen], *only: str, decisions: int = 36, workers: int = 1) -> Prover:
+    prover = Prover(plan(*only, decisions=decisions), Results.open(path, FILES), runner, lambda: None, workers=workers)
+    for _ in prover.run():
+        pass
+    return prover
+
+
+def outcomes(results: Results, *names: str) -> list[Outcome]:
+    shown = {one.defect: one.outcome for one in results.records if isinstance(one, Shown)}
+    return [shown[name] for name in names]
+
+
+def test_first_without_a_defect_then_with_each_and_what_is_measured_last_and_alone(path: Path) -> None:
+    fake = Fake()
+    prover = run(path, fake)
+    assert fake.jobs == [
+        "structure-unplanted",
+        "mapping-unplanted",
+        "structure-swapped",
+        "structure-doubled",
+        "mapping-renamed",
+        "speed-slow",
+        "speed-nothing",
+        "speed-nothing",
+    ]
+    assert prover.plan.is_complete(prover.results)
+
+
+def test_a_defect_whose_criterion_the_project_does_not_have_is_not_planted() -> None:
+    assert "unknown" not in {one.id for one in plan().defects}
+
+
+@pytest.mark.parametrize(
+    ("only", "jobs"),
+    [
+        (("renamed",), ["mapping-unplanted", "mapping-renamed"]),
+        (("slow",), ["speed-slow"]),
+        (("speed",), ["speed-slow", "speed-nothing", "speed-nothing"]),
+        (("renamed", "slow"), ["mapping-unplanted", "mapping-renamed", "speed-slow"]),
+    ],
+)
+def test_only_what_was_chosen_is_run(path: Path, only: Sequence[str], jobs: list[str]) -> None:
+    fake = Fake()
+    run(path, fake, *only)
+    assert fake.jobs == jobs
+
+
+def test_a_release_is_held_against_itself_until_enough_claims_are_decided(path: Path) -> None:
+    fake = Fake({"speed-nothing": Seen(Status.NO_GO, claims=18, no_go=1, inconclusive=2)})
+    prover = run(path, fake, "speed", decisions=37)
+    assert fake.jobs.count("speed-nothing") == 3
+    whole = prover.results.itself("speed")
+    assert whole is not None
+    assert (whole.claims, whole.no_go, whole.inconclusive) == (54, 3, 6)
+
+
+def test_more_decisions_go_on_where_fewer_stopped(path: Path) -> None:
+    run(path, Fake(), "speed", decisions=36)
+    fake = Fake()
+    run(path, fake, "speed", decisions=40)
+    assert fake.jobs == ["speed-nothing"]
+
+
+def test_a_criterion_that_decides_nothing_is_not_asked_for_ever(path: Path) -> None:
+    fake = Fake({"speed-nothing": Seen(None, lacking="the target does not offer: timing")})
+    prover = run(path, fake, "speed")
+    assert fake.jobs == ["speed-slow", "speed-nothing"]
+    assert prover.results.itself("speed") == Itself(
+        "speed", 0, 0, 0, "the target does not offer: timing", prover.results.records[-1].at
+    )
+    again = Fake()
+    run(path, again, "speed")
+    assert again.jobs == []
+
+
+def test_what_is_known_is_not_run_again(path: Path) -> None:
+    run(path, Fake())
+    fake = Fake()
+    prover = run(path, fake)
+    assert fake.jobs == []
+    assert outcomes(prover.results, "swapped", "slow") == [Outcome.CAUGHT, Outcome.CAUGHT]
+
+
+def test_a_proof_that_was_broken_off_goes_on_where_it_stopped(path: Path) -> None:
+    class Interrupted(Exception):
+        """Somebody pressed Ctrl-C."""
+
+    with pytest.raises(Interrupted):
+        run(path, Fake({"structure-doubled": Interrupted()}))
+    fake = Fake()
+    prover = run(path, fake)
+    assert fake.jobs[0] == "structure-doubled"
+    assert "structure-swapped" not in fake.jobs
+    assert "structure-unplanted" not in fake.jobs
+    assert prover.plan.is_complete(prover.results)
+
+
+def test_a_run_that_broke_shows_nothing_and_is_made_again(path: Path) -> None:
+    prover = run(path, Fake({"structure-doubled": TrialBroke("pytest ended with status 3")}))
+    assert prover.broken == {"structure-doubled": "pytest ended with status 3"}
+    assert not prover.plan.is_complete(prover.results)
+    fake = Fake()
+    assert run(path, fake).broken == {}
+    assert fake.jobs == ["structure-doubled"]
+
+
+def test_a_measured_run_that_broke_ends_the_runs_of_its_criterion(path: Path) -> None:
+    fake = Fake({"speed-nothing": TrialBroke("it hangs")})
+    prover = run(path, fake)
+    assert fake.jobs.count("speed-nothing") == 1
+    assert not prover.plan.is_complete(prover.results)
+
+
+def test_nothing_is_planted_where_nobody_knows_how_the_criterion_stands_without_it(path: Path) -> None:
+    fake = Fake({"structure-unplanted": TrialBroke("it broke")})
+    prover = run(path, fake)
+    assert [job for job in fake.jobs if job.startswith("structure")] == ["structure-unplanted"]
+    assert not prover.plan.is_complete(prover.results)
+
+
+def test_a_criterion_that_is_no_go_by_itself_catches_nothing(path: Path) -> None:
+    prover = run(path, Fake({"structure-unplanted": Seen(Status.NO_GO, "the release is broken")}))
+    assert outcomes(prover.results, "swapped", "doubled", "renamed") == [
+        Outcome.NOT_SHOWN,
+        Outcome.NOT_SHOWN,
+        Outcome.CAUGHT,
+    ]
+
+
+def test_a_miss_is_kept_with_what_was_expected_and_what_was_seen(path: Path) -> None:
+    prover = run(path, Fake({"mapping-renamed": Seen(Status.GO, "3 of 3 claims hold")}))
+    [one] = missed(prover.results, prover.plan.defects)
+    assert (one.defect, one.expected, one.seen, one.reason) == ("renamed", "NO-GO", "GO", "3 of 3 claims hold")
+
+
+def test_results_of_files_that_were_changed_meanwhile_are_not_kept(path: Path) -> None:
+    def changed() -> None:
+        raise EvidenceError("suites were changed while the proof went on")
+
+    prover = Prover(plan(), Results.open(path, FILES), Fake(), changed)
+    with pytest.raises(EvidenceError, match="suites were changed"):
+        list(prover.run())
+    assert Results.open(path, FILES).records == []
+
+
+def test_several_runs_go_side_by_side_and_measured_ones_alone(path: Path) -> None:
+    from threading import Barrier
+
+    together = Barrier(2, timeout=30)
+
+    class Paired(Fake):
+        def __call__(self, job: Job) -> Seen:
+            if job.name in ("structure-swapped", "structure-doubled"):
+                together.wait()  # ends only where both are there at once
+            return super().__call__(job)
+
+    prover = run(path, Paired(), workers=2)
+    assert prover.plan.is_complete(prover.results)
+
+
+class TestResults:
+    def kept(self, path: Path) -> bytes:
+        run(path, Fake())
+        return path.read_bytes()
+
+    def test_everything_reads_back(self, path: Path) -> None:
+        before = run(path, Fake({"mapping-unplanted": Seen(None)})).results.records
+        assert Results.open(path, FILES).records == before
+        assert {type(one) for one in before} == {Shown, Itself, Control}
+
+    @pytest.mark.parametrize("cut", [1, 7])
+    def test_a_last_line_that_was_cut_short_is_made_again(self, path: Path, cut: int) -> None:
+        whole = self.kept(path)
+        path.write_bytes(whole[:-cut])
+        fake = Fake()
+        run(path, fake)
+        assert fake.jobs == ["speed-nothing"]
+        assert path.read_bytes().count(b"\n") == whole.count(b"\n")
+
+    def test_a_head_that_was_cut_short_begins_anew(self, path: Path) -> None:
+        path.parent.mkdir()
+        path.write_bytes(b'{"kind": "pro')
+        assert Results.open(path, FILES).records == []
+        assert Results.open(path, FILES).records == []
+
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            b'{"kind": "defect"}',
+            b"not json",
+            b"\xff",
+            b'{"kind": "else"}',
+            b"[]",
+            b'{"kind": "itself", "criterion": "speed", "claims": 1, "no_go": 2, "inconclusive": 0, "reason": "", "at": ""}',
+        ],
+    )
+    def test_a_damaged_line_is_named_and_nothing_is_lost(self, path: Path, damage: bytes) -> None:
+        lines = self.kept(path).split(b"\n")
+        lines[3] = damage
+        path.write_bytes(b"\n".join(lines))
+        before = path.read_bytes()
+        with pytest.raises(EvidenceError, match=r"results\.jsonl:4: no result of gonogo prove .*--again, which keeps"):
+            Results.open(path, FILES)
+        assert path.read_bytes() == before
+
+    def test_results_of_other_files_are_refused(self, path: Path) -> None:
+        self.kept(path)
+        with pytest.raises(EvidenceError, match=r"results\.jsonl:1: .*not the head of results of these files"):
+            Results.open(path, FILES | {"suites": "other"})
+
+    def test_beginning_anew_keeps_what_was_there(self, path: Path) -> None:
+        first = self.kept(path)
+        assert Results.open(path, FILES, again=True).records == []
+        second = path.read_bytes()
+        Results.open(path, FILES, again=True)
+        assert (path.parent / "results-1.jsonl").read_bytes() == first
+        assert (path.parent / "results-2.jsonl").read_bytes() == second
+
+    def test_a_folder_that_cannot_be_written_is_said(self, tmp_path: Path) -> None:
+        (tmp_path / "proof").write_text("a file")
+        with pytest.raises(EvidenceError, match="cannot be written"):
+            Results.open(tmp_path / "proof" / "results.jsonl", FILES)
+
+
+class TestProof:
+    def test_it_holds_for_the_files_of_its_results_and_dates_from_the_newest(self, path: Path) -> None:
+        results = run(path, Fake()).results
+        proof = proof_of(results, plan())
+        assert proof.holds_for == FILES
+        assert proof.made == max(one.at for one in results.records)
+        assert [one.criterion for one in proof.criteria] == ["structure", "mapping", "speed"]
+        assert proof["structure"].itself is None
+        assert proof["speed"].itself == results.itself("speed")
+
+    def test_what_was_not_chosen_is_open(self, path: Path) -> None:
+        proof = proof_of(run(path, Fake(), "renamed").results, plan())
+        assert proof["structure"].open == ("swapped", "doubled")
+        assert "3 not yet planted" in proof.says

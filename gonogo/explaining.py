@@ -282,6 +282,8 @@ def _decides(measure: Measure, samples: Sequence[Sampled], counts: tuple[int, in
         return f"the largest, {quantity(value, measure.unit)}{_of_case(far)}, {kept}"
     rank = deciding_rank(measure, n)
     beyond = f"{_count(failing, noun)} of {n} lie{'s' if failing == 1 else ''} beyond the limit"
+    if measure.statistic is Statistic.PSEUDOMEDIAN:
+        return f"an average of two samples is the bound, by rank; {beyond}"
     if rank is None:
         return f"no sample: {_count(n, noun)} are too few to bound it; {beyond}"
     extreme = max(far.values) if upper else min(far.values)

@@ -558,7 +558,7 @@ class TestCoverage:
         assert f"{told_in_docs(row, 0)}, {told_in_docs(row, 1)}" == covered_text(upper, lower)
 
 
-LOOKS = ((8, 8), (8, 16), (16, 16))  # pairs of processes, turns that each of them has had
+LOOKS = ((8, 12), (8, 24), (16, 24))  # pairs of processes, turns that each of them has had
 EFFECTS: dict[
     str, Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 ] = {  # of a process; each has the median 0
@@ -579,7 +579,7 @@ class TestStopping:
         new, old = (
             EFFECTS[shape](random, (draws, 16)) for _ in range(2)
         )  # the shift lies on the limit: whoever decides is wrong
-        turns = np.cumsum(random.normal(0, 4, (draws, 16, 16)), axis=2)
+        turns = np.cumsum(random.normal(0, 4, (draws, 16, 24)), axis=2)
         above, below = np.zeros(draws, bool), np.zeros(draws, bool)
         for processes, taken in LOOKS:
             found = (new - old + turns[:, :, taken - 1] / taken)[:, :processes]

@@ -73,7 +73,7 @@ class RunInfo:
             "releases": {name: dict(release) for name, release in self.releases.items()},
             "failure": self.failure,
             "contents": dict(self.contents),
-            **({"planted": self.planted} if self.planted else {}),
+            "planted": self.planted,
         }
 
     @classmethod
@@ -101,7 +101,7 @@ class RunInfo:
             titles=data["titles"],
             failure=data["failure"],
             contents=contents,
-            planted=str(data.get("planted", "")),
+            planted=str(data["planted"]),
         )
 
 

@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
-import conftest as wiring
 from gonogo.assessment import Assessment
 from gonogo.definitions import load_definitions
 from gonogo.errors import TargetError
+from gonogo.project import find_project
 from gonogo.rehearsal import Rehearsal
 from gonogo.rehearsed import Fired, wanted_of
 from gonogo.triggers import Alarm, Trigger
+
+ROOT = Path(__file__).parent.parent
 
 
 class Lanes:
@@ -40,7 +42,7 @@ class Lanes:
 def rehearsal(tmp_path: Path) -> Rehearsal:
     nothing: Any = None
     known: Any = "what the previous release answers"
-    return Rehearsal(load_definitions(wiring.pytest_gonogo_project()), nothing, tmp_path, {}, known)
+    return Rehearsal(load_definitions(find_project(ROOT)), nothing, tmp_path, {}, known)
 
 
 def test_every_trigger_is_fired_once_on_as_many_stages_as_are_asked_for(

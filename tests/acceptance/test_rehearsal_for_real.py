@@ -16,16 +16,17 @@ from pathlib import Path
 import pytest
 from postgres_server import served_postgres
 
-import conftest as wiring
 from gonogo.definitions import load_definitions
 from gonogo.model import Status
 from gonogo.monitoring import alerts_arrive, logs_are_structured
+from gonogo.project import find_project
 from gonogo.rehearsal import Rehearsal
 from gonogo.rehearsed import nothing_is_lost
 from gonogo.targets.stage import Stage
 from gonogo.triggers import Alarm
 from gonogo.workbench import Workbench
 
+ROOT = Path(__file__).parents[2]
 COLD = "2.0.0+cold"
 NOT_READY = """
 import pathlib
@@ -46,7 +47,7 @@ PROMETHEUS = shutil.which("prometheus") and shutil.which("prometheus-alertmanage
 
 @pytest.fixture
 def rehearsal(tmp_path: Path) -> Iterator[Rehearsal]:
-    definitions = load_definitions(wiring.pytest_gonogo_project())
+    definitions = load_definitions(find_project(ROOT))
     with (
         closing(Workbench(definitions)) as workbench,
         closing(Rehearsal(definitions, workbench.baseline, tmp_path, os.environ)) as found,
@@ -116,14 +117,13 @@ def test_a_release_that_serves_before_it_is_ready_is_no_go_and_the_gap_is_right(
     overlay = tmp_path / "cold"
     processor, entry = "app/workflow/scripts/llm_processor.py", "app/wsgi.py"
     changed = {
-        processor: (wiring.ROOT / processor).read_text(encoding="utf-8").replace('"2.0.0"', f'"{COLD}"'),
-        entry: (wiring.ROOT / entry).read_text(encoding="utf-8")
-        + NOT_READY.replace("{told!r}", repr(str(tmp_path / "warm"))),
+        processor: (ROOT / processor).read_text(encoding="utf-8").replace('"2.0.0"', f'"{COLD}"'),
+        entry: (ROOT / entry).read_text(encoding="utf-8") + NOT_READY.replace("{told!r}", repr(str(tmp_path / "warm"))),
     }
     for path, text in changed.items():
         (overlay / path).parent.mkdir(parents=True, exist_ok=True)
         (overlay / path).write_text(text, encoding="utf-8")
-    rehearsal.stage._add(COLD, wiring.ROOT, overlay)  # type: ignore[attr-defined]  # as above
+    rehearsal.stage._add(COLD, ROOT, overlay)  # type: ignore[attr-defined]  # as above
     rehearsal.__dict__["stage"] = Broken(rehearsal.stage, ignores_readiness)
     swapped = rehearsal.swap(1, rate=50, slow_rate=2, delay=4.0)
     assessment = nothing_is_lost(swapped, resolution=5.0)
@@ -139,7 +139,7 @@ def test_a_release_that_serves_before_it_is_ready_is_no_go_and_the_gap_is_right(
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("database", ["SQLite", "PostgreSQL"])
 def test_twenty_swaps_under_load_lose_nothing_and_the_backup_is_equal(database: str, tmp_path: Path) -> None:
-    definitions = load_definitions(wiring.pytest_gonogo_project())
+    definitions = load_definitions(find_project(ROOT))
     with ExitStack() as stack:
         if database == "PostgreSQL":
             url = stack.enter_context(served_postgres())

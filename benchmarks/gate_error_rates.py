@@ -22,7 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gonogo.latency import Both, Pair, by_turns, typical
@@ -30,12 +30,14 @@ from gonogo.model import Case
 from gonogo.project import Release
 from gonogo.statistics import Decision, Limit, proportion, pseudomedian
 from gonogo.targets.client import ReleaseWorker
+from gonogo.workflows import load_workflow
 
 ROOT = Path(__file__).parents[1]
 LOOKS = ((8, 12), (8, 48), (16, 48))  # pairs of processes, turns of each
 CONFIDENCE = 1 - 0.05 / len(LOOKS)  # shared between the looks (Bonferroni)
+STEP = "construct"
 SETTLING, COUNTED, TOGETHER = 1, 4, 20  # rounds of a turn, and constructions of a round
-PLAIN = Case("plain", "construct", {"loops": "0"})
+PLAIN = Case("plain", STEP, {"loops": "0"})
 
 
 @dataclass(frozen=True)
@@ -124,8 +126,9 @@ def fresh_processes(count: int) -> Iterator[list[Both]]:
     release = Release(
         "plain", f"{Path(__file__).with_name('gate_release.py')}:open_release", ROOT, ("app", "benchmarks")
     )
+    [step, *_] = load_workflow(ROOT / "workflows", ROOT / "fixtures" / "cases").steps
     with ExitStack() as stack:
-        started = [ReleaseWorker(release, ()) for _ in range(2 * count)]
+        started = [ReleaseWorker(release, (replace(step, id=STEP),)) for _ in range(2 * count)]
         for worker in started:
             stack.callback(worker.close)
         opened = [worker.opened() for worker in started]
@@ -137,7 +140,7 @@ def loops_for(share: float) -> int:
     with fresh_processes(2) as processes:
         loops = 100
         for _ in range(6):
-            case = Case("slow", "construct", {"loops": str(loops)})
+            case = Case("slow", STEP, {"loops": str(loops)})
             timed = by_turns(processes, spent((case, PLAIN)), pairs=100)
             seen = statistics.median(typical(timed, lambda pair: pair.ratio)) - 1
             loops = max(1, round(loops * share / seen)) if seen > 0 else 2 * loops
@@ -151,7 +154,7 @@ from app.workflow.scripts.prompt_constructor import construct_prompt
 
 def test_construct(benchmark):
     made = material(4, PLAIN)
-    benchmark(burdened(lambda: construct_prompt(made.step, made.inputs), {loops}))
+    benchmark(burdened, lambda: construct_prompt(made.step, made.inputs).text, {loops})
 """
 
 
@@ -216,7 +219,7 @@ def main() -> None:
                 for kind in KINDS * asked.each:
                     if len(ours[kind].said) < wanted[kind]:
                         begin = time.monotonic()
-                        case = Case(kind.name, "construct", {"loops": str(loops[kind])})
+                        case = Case(kind.name, STEP, {"loops": str(loops[kind])})
                         said, ratio = decide(processes, case, kind.limit)
                         ours[kind].add(said, time.monotonic() - begin, ratio)
             for kind in KINDS:

@@ -217,10 +217,6 @@ class Race:
         """Runs by turns, see ``interleaved_runs``."""
         return interleaved_runs(self.processes(processes), cases, scripts, pairs=pairs, timed=timed)
 
-    def saw(self, *, processes: int, pairs: int) -> float:
-        """What ``sees`` has found before for so many processes and pairs; nothing is asked, and 0 where nobody has looked."""
-        return self._sees.get((processes, pairs), 0.0)
-
     def sees(self, cases: Sequence[Case], script: Script, *, processes: int, pairs: int, confidence: float) -> float:
         """Seconds of a run that this machine can tell from nothing now: each release is held against itself.
 

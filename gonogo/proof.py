@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from gonogo.figures import quantity, shortened
@@ -92,15 +92,7 @@ class Shown:
 
     def as_json(self) -> dict[str, Json]:
         """Plain data."""
-        return {
-            "defect": self.defect,
-            "criterion": self.criterion,
-            "outcome": self.outcome.value,
-            "expected": self.expected,
-            "seen": self.seen,
-            "reason": self.reason,
-            "at": self.at,
-        }
+        return asdict(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Shown:
@@ -148,14 +140,7 @@ class Itself:
 
     def as_json(self) -> dict[str, Json]:
         """Plain data."""
-        return {
-            "criterion": self.criterion,
-            "claims": self.claims,
-            "no_go": self.no_go,
-            "inconclusive": self.inconclusive,
-            "reason": self.reason,
-            "at": self.at,
-        }
+        return asdict(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Itself:

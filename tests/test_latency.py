@@ -197,7 +197,6 @@ class TestAgainstItself:
         seen = race.sees(CASES, SCRIPTS[0], processes=8, pairs=2, confidence=0.983)
         assert seen == pytest.approx(0.0002), "the third largest average of two of the eight"
         assert race.sees(CASES, SCRIPTS[0], processes=8, pairs=2, confidence=0.983) == seen
-        assert (race.saw(processes=8, pairs=2), race.saw(processes=8, pairs=3)) == (seen, 0.0)
         assert started == [8]
 
     def test_too_few_processes_show_nothing(self) -> None:

@@ -218,9 +218,23 @@ class _Page:
         lines += table(_BOUND_HEADER if self._criterion.measures else _HEADER, rows[:_MOST_ROWS])
         if len(rows) > _MOST_ROWS:
             lines += ["", f"and {len(rows) - _MOST_ROWS} more rows; the attached figures hold all of them."]
+        lines += self._found_of_the_whole()
         if plot:  # as an attachment alone it would stay folded away
             lines += ["", f"![what is attached as a picture](data:{_PNG};base64,{b64encode(plot).decode()})"]
         return "\n".join([*lines, ""])
+
+    def _found_of_the_whole(self) -> list[str]:
+        """What was found of no single step or case: how a rehearsal went, what a release told of itself."""
+        records = [record for found in self._records.values() for record in found if isinstance(record, Judged)]
+        whole = [record.finding for record in records if record.claim.step is None and record.case is None]
+        found = sorted(whole, key=lambda one: one.ok)
+        lines = [f"- {'' if one.ok else '**fails**: '}{cell(shortened(one.reason, _REASON))}" for one in found]
+        if len(lines) > _MOST_ROWS:
+            lines = [
+                *lines[:_MOST_ROWS],
+                f"- and {len(lines) - _MOST_ROWS} more; the shards of the run hold all of them",
+            ]
+        return ["", "**What was found**", "", *lines] if lines else []
 
     def _rows(self) -> list[tuple[str, ...]]:
         rows: list[tuple[str, ...]] = []

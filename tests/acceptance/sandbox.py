@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -67,6 +67,9 @@ def run_pytest(folder: Path, *arguments: str, environment: Mapping[str, str] | N
     new = _runs(folder) - before
     assert len(new) <= 1, f"one run of pytest wrote several runs: {new}"
     return Answer(done.returncode, done.stdout.decode(errors="replace"), new.pop() if new else None)
+
+
+Judge = Callable[..., Answer]
 
 
 def run_in_process(pytester: pytest.Pytester, *arguments: str) -> Answer:

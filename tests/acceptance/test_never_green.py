@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from constructor_project import (
     write,
     write_project,
 )
-from sandbox import Answer, Copy, run_in_process, run_pytest
+from sandbox import Answer, Copy, Judge, run_pytest
 
 from gonogo.errors import EvidenceError
 from gonogo.rundown import verify
@@ -25,23 +24,9 @@ from gonogo.runs import RunDirectory
 
 pytest_plugins = ["pytester"]
 
-Judge = Callable[..., Answer]
 
 STRUCTURE, LENGTH = "acceptance/test_structure.py", "acceptance/test_length.py"
 QUIET = ("-p", "no:allure_pytest", "-p", "no:randomly")
-
-
-@pytest.fixture
-def project(pytester: pytest.Pytester) -> Path:
-    """A project that is GO as it stands."""
-    write_project(pytester.path)
-    return pytester.path
-
-
-@pytest.fixture
-def judge(project: Path, pytester: pytest.Pytester) -> Judge:
-    """Run pytest over the project with these arguments."""
-    return lambda *arguments: run_in_process(pytester, *(arguments or ("acceptance",)))
 
 
 def in_structure(body: str, *, head: str = "", parameters: str = "step, cases, candidate, grammar, evidence") -> str:

@@ -86,6 +86,22 @@ def test_a_changed_task_prompt_moves_the_prompts_and_breaks_no_structure(copy: C
     assert "NO-GO" not in answer.verdicts.values()
 
 
+def test_a_margin_that_the_machine_cannot_tell_from_nothing_is_not_green(copy: Copy) -> None:
+    """Four pairs of processes bound nothing at the confidence that is asked for."""
+    more = """    { processes = 8, pairs = 24 },
+    { processes = 16, pairs = 24 },
+    { processes = 16, pairs = 64 },
+"""
+    copy.replace("acceptance/criteria.toml", more, "")
+    copy.replace("acceptance/criteria.toml", "{ processes = 8, pairs = 12 }", "{ processes = 4, pairs = 2 }")
+    answer = copy.judge("performance-maintained")
+    assert answer.status == 10, answer.output
+    assert answer.verdicts["performance-maintained"] == "INCONCLUSIVE"
+    assert "this machine cannot tell inf ms from nothing now, and the margin is" in answer.reasons(
+        "performance-maintained"
+    )
+
+
 # What is planted, the words that tell of it, and what the criterion then is.
 SIGNATURES = {
     "signed by everybody": (SIGNED, None, "GO"),

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from constructor_project import ADAPTER, CONFTEST, CRITERIA, TEST_STRUCTURE, add_speed, write, write_project
-from sandbox import Answer, run_in_process, run_pytest
+from constructor_project import ADAPTER, CONFTEST, CRITERIA, TEST_STRUCTURE, add_speed, write
+from sandbox import Answer, Judge, run_in_process, run_pytest
 
 pytest_plugins = ["pytester"]
 
-Judge = Callable[..., Answer]
 
 COMPARED = """
 [[criterion]]
@@ -38,13 +36,6 @@ def test_same(step, cases, candidate, baseline, evidence):
     for case in cases:
         evidence.add(case, same_text("same", "the prompt", baseline.construct(case).text, candidate.construct(case).text))
 """
-
-
-@pytest.fixture
-def project(pytester: pytest.Pytester) -> Path:
-    """A project that is GO as it stands."""
-    write_project(pytester.path)
-    return pytester.path
 
 
 @pytest.fixture

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from constructor_project import ADAPTER, CRITERIA, FILES, TEST_LENGTH, TEST_STRUCTURE, write, write_project
-from sandbox import Answer, run_in_process
+from constructor_project import ADAPTER, CRITERIA, FILES, TEST_LENGTH, TEST_STRUCTURE, write
+from sandbox import Judge
 
 from gonogo.errors import EvidenceError
 from gonogo.rundown import verify
@@ -17,22 +16,8 @@ from gonogo.runs import RunDirectory
 
 pytest_plugins = ["pytester"]
 
-Judge = Callable[..., Answer]
 
 STRUCTURE, LENGTH = "acceptance/test_structure.py", "acceptance/test_length.py"
-
-
-@pytest.fixture
-def project(pytester: pytest.Pytester) -> Path:
-    """A project that is GO as it stands."""
-    write_project(pytester.path)
-    return pytester.path
-
-
-@pytest.fixture
-def judge(project: Path, pytester: pytest.Pytester) -> Judge:
-    """Run pytest over the project with these arguments."""
-    return lambda *arguments: run_in_process(pytester, *(arguments or ("acceptance",)))
 
 
 # --- active and inert

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 import pytest
 import scipy.special  # noqa: F401  # pytester forgets what a test has loaded, and numpy cannot be loaded twice
-from constructor_project import ADAPTER, write, write_project
-from sandbox import ROOT, Answer, run_in_process
+from constructor_project import ADAPTER, write
+from sandbox import ROOT, Judge
 
 from gonogo.contents import Contents
 from gonogo.errors import EvidenceError
@@ -24,21 +23,7 @@ from gonogo.runs import RunDirectory
 
 pytest_plugins = ["pytester"]
 
-Judge = Callable[..., Answer]
 AT = "2026-11-26T18:00:00+00:00"
-
-
-@pytest.fixture
-def project(pytester: pytest.Pytester) -> Path:
-    """A project that is GO as it stands."""
-    write_project(pytester.path)
-    return pytester.path
-
-
-@pytest.fixture
-def judge(project: Path, pytester: pytest.Pytester) -> Judge:
-    """Run pytest over the project with these arguments."""
-    return lambda *arguments: run_in_process(pytester, *(arguments or ("acceptance",)))
 
 
 def prove(project: Path, *outcomes: Outcome) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from constructor_project import FILES, TEST_SPEED, add_speed, write, write_project
-from sandbox import Answer, run_in_process, run_pytest
+from sandbox import Answer, Judge, run_pytest
 
 from gonogo.joining import JoiningError, Part, join, read_part
 from gonogo.rundown import judge_run, verify
@@ -15,7 +14,6 @@ from gonogo.runs import RunDirectory
 
 pytest_plugins = ["pytester"]
 
-Judge = Callable[..., Answer]
 
 STRUCTURE, LENGTH = "acceptance/test_structure.py", "acceptance/test_length.py"
 LETTERS = "def build(): ...\n"
@@ -34,12 +32,6 @@ def project(pytester: pytest.Pytester) -> Path:
     """A project that is GO as it stands."""
     write_with_module(pytester.path)
     return pytester.path
-
-
-@pytest.fixture
-def judge(project: Path, pytester: pytest.Pytester) -> Judge:
-    """Run pytest over the project with these arguments."""
-    return lambda *arguments: run_in_process(pytester, *(arguments or ("acceptance",)))
 
 
 def appending(file: str) -> str:

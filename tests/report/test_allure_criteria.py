@@ -125,6 +125,26 @@ def test_a_description_tells_what_is_asked_and_shows_each_claim_s_figures(good_r
     assert "What to do next" not in structure
 
 
+def test_what_was_found_of_no_case_is_listed_and_what_fails_comes_first(make_run: MakeRun) -> None:
+    whole = Claim("error-rate")
+    found = [
+        Judged(whole, None, Finding("rehearsal", True, "memory: alerts 0.8 s after the service broke")),
+        Judged(whole, None, Finding("rehearsal", False, f"errors: did not fire {HOSTILE}")),
+    ]
+    told = make_run([*good_evidence(), *found]).write().criteria()["error-rate"]["description"]
+    listed = told[told.index("**What was found**") :].splitlines()
+    assert listed[2].startswith("- **fails**: errors: did not fire")
+    assert listed[3] == "- memory: alerts 0.8 s after the service broke"
+    assert "<img" not in told
+
+
+def test_a_long_list_of_what_was_found_is_cut_and_says_so(make_run: MakeRun) -> None:
+    found = [Judged(Claim("error-rate"), None, Finding("check", True, f"number {number}")) for number in range(500)]
+    told = make_run([*good_evidence(), *found]).write().criteria()["error-rate"]["description"]
+    assert told.count("\n- number") == 80
+    assert "- and 420 more; the shards of the run hold all of them" in told
+
+
 def test_a_measured_criterion_shows_its_picture_without_a_click(good_run: SampleRun) -> None:
     run = good_run
     speed = run.criteria()["speed"]

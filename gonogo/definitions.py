@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from types import MappingProxyType
 
 from gonogo.criteria import Criteria, load_criteria
 from gonogo.model import Ability, Phase, Workflow
@@ -42,6 +43,11 @@ class Definitions:
             )
             for release in self.releases.values()
         }
+
+    def with_one_case_per_step(self) -> Definitions:
+        """The same with the first case of each step alone."""
+        first = {step: cases[:1] for step, cases in self.workflow.cases.items()}
+        return replace(self, workflow=replace(self.workflow, cases=MappingProxyType(first)))
 
     def facts(self, phase: Phase, abilities: Iterable[Ability]) -> Facts:
         """What a run of these definitions is about."""

@@ -50,27 +50,34 @@ def criterion_of(node: pytest.Item | pytest.Function, criteria: Criteria) -> Cri
     return criteria[marker.args[0]]
 
 
-def check_criterion(only: str, criteria: Criteria) -> None:
-    """See that the criterion that was asked for is there.
+def check_criteria(only: Sequence[str], criteria: Criteria) -> None:
+    """See that the criteria that were asked for are there.
 
     Raises:
-        DefinitionError: criteria.toml has none of this name.
+        DefinitionError: criteria.toml has none of a name.
     """
     known = [one.id for one in criteria.criteria]
-    if only and only not in known:
-        raise DefinitionError(
-            f"--gonogo-criterion {only}: names none of criteria.toml{closest(only, known)}; write one of {', '.join(known)}"
-        )
+    for name in only:
+        if name not in known:
+            raise DefinitionError(
+                f"--gonogo-criterion {name}: names none of criteria.toml{closest(name, known)}; write one of {', '.join(known)}"
+            )
 
 
-def of_others(items: Sequence[pytest.Item], only: str, criteria: Criteria) -> list[pytest.Item]:
-    """The items that are no evidence for this criterion.
+def of_criteria(
+    items: Sequence[pytest.Item], only: Sequence[str], criteria: Criteria
+) -> tuple[list[pytest.Item], list[pytest.Item]]:
+    """The items that are evidence for one of these criteria, in the order of the criteria, and those that are not.
 
     Raises:
         pytest.UsageError: a mark names no criterion of criteria.toml.
     """
-    found = ((item, criterion_of(item, criteria)) for item in items)
-    return [item for item, criterion in found if criterion is None or criterion.id != only]
+    chosen: dict[str, list[pytest.Item]] = {name: [] for name in only}
+    others: list[pytest.Item] = []
+    for item in items:
+        criterion = criterion_of(item, criteria)
+        (others if criterion is None else chosen.get(criterion.id, others)).append(item)
+    return [item for name in only for item in chosen[name]], others
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from gonogo.criteria import Criteria, Scope
-from gonogo.planting import NOTHING, Planting
+from gonogo.planting import MUTANT, NOTHING, Planting
 
 __all__ = ["margins_of", "planting_of"]
 
@@ -45,6 +45,6 @@ def margins_of(criteria: Criteria) -> dict[str, float]:
 
 def planting_of(planted: str, criteria: Criteria) -> Planting | None:
     """What a release worker is told to plant, or none."""
-    if planted in ("", NOTHING):
+    if planted in ("", NOTHING, MUTANT):
         return None
     return Planting(planted, asdict(criteria.grammar), margins_of(criteria))

@@ -28,7 +28,8 @@ class Settings:
     baseline: Path | None
     report: Path | None
     planted: str
-    criterion: str
+    mutant: Path | None
+    criteria: tuple[str, ...]
     measured_run: str | None
     suites: tuple[Path, ...]
 
@@ -77,9 +78,12 @@ def declare(parser: pytest.Parser) -> None:
     group.addoption(
         "--gonogo-criterion",
         metavar="CRITERION",
-        default="",
-        help="Run the tests of this criterion of criteria.toml and no others. As of any part, the verdict is at best INCONCLUSIVE.",
+        action="append",
+        default=[],
+        help="Run the tests of this criterion of criteria.toml and no others; repeatable, and run in that order. As of any part, "
+        "the verdict is at best INCONCLUSIVE.",
     )
+    group.addoption("--gonogo-mutant", metavar="DIR", help=_HIDDEN_MUTANT)
     group.addoption("--gonogo-measured-run", metavar="WORD@RUN", help=_HIDDEN)
     parser.addini(
         "gonogo_suites",
@@ -95,6 +99,7 @@ def declare(parser: pytest.Parser) -> None:
     parser.addini("gonogo_report", "Twin of --gonogo-report.", default="")
 
 
+_HIDDEN_MUTANT = "Used by gonogo prove --mutants: judge the candidate as it lies in this folder, changed on purpose, on one case of each step."
 _HIDDEN = "Used by gonogo itself for its serial, measured pass: add a shard to this run and judge nothing."
 
 
@@ -134,9 +139,13 @@ def settings_of(config: pytest.Config) -> Settings:
         )
     else:
         target = ""
-    if target and config.getoption("--gonogo-planted"):
+    if config.getoption("--gonogo-planted") and config.getoption("--gonogo-mutant"):
         raise pytest.UsageError(
-            "gonogo: --gonogo-planted is for a release in its own worker, not for a live service; leave --gonogo-phase=post out"
+            "gonogo: --gonogo-planted and --gonogo-mutant change the candidate both; give one of the two"
+        )
+    if target and (config.getoption("--gonogo-planted") or config.getoption("--gonogo-mutant")):
+        raise pytest.UsageError(
+            "gonogo: --gonogo-planted (or --gonogo-mutant) is for a release in its own worker, not for a live service; leave --gonogo-phase=post out"
         )
     return Settings(
         Phase(phase),
@@ -145,7 +154,8 @@ def settings_of(config: pytest.Config) -> Settings:
         path("baseline"),
         path("report"),
         config.getoption("--gonogo-planted"),
-        config.getoption("--gonogo-criterion"),
+        Path(mutant).resolve() if (mutant := config.getoption("--gonogo-mutant")) else None,
+        tuple(dict.fromkeys(config.getoption("--gonogo-criterion"))),
         config.getoption("--gonogo-measured-run"),
         tuple(config.getini("gonogo_suites")),
     )
@@ -159,9 +169,10 @@ def handed_on(settings: Settings) -> list[str]:
         "stub": settings.stub if settings.service and settings.stub else "",
         "baseline": str(settings.baseline or ""),
         "planted": settings.planted,
-        "criterion": settings.criterion,
+        "mutant": str(settings.mutant or ""),
     }
     given = [f"--gonogo-{name}={value}" for name, value in options.items() if value]
+    given += [f"--gonogo-criterion={one}" for one in settings.criteria]
     return [*given, "--gonogo-read-only"] if settings.service and settings.service.read_only else given
 
 

@@ -15,9 +15,10 @@ from gonogo.documents import closest
 from gonogo.errors import DefinitionError
 from gonogo.model import Ability, Json, Status
 
-__all__ = ["CATALOGUE", "NOTHING", "Defect", "Planting", "find_defect", "planted_note", "why_not"]
+__all__ = ["CATALOGUE", "MUTANT", "NOTHING", "Defect", "Planting", "find_defect", "planted_note", "why_not"]
 
 NOTHING = "nothing"  # plants nothing: the candidate is compared with itself
+MUTANT = "mutant"  # nor does this: the candidate's own source was changed (gonogo.mutants)
 _PROMPT = frozenset({Ability.PROMPT})
 _PROCESS = frozenset({Ability.PROMPT, Ability.WORKER})
 _REPLY = frozenset({Ability.REPLY})
@@ -322,6 +323,8 @@ def planted_note(planted: str) -> str:
     about = "this verdict is about the gate, not about the release"
     if planted == NOTHING:
         return f"nothing was planted, and the candidate was compared with itself on purpose; {about}"
+    if planted == MUTANT:
+        return f"the candidate's source was changed on purpose; {about}"
     known = CATALOGUE.get(planted)
     what = f" (the release {known.title})" if known else ""
     return f"a defect was planted on purpose: {planted}{what}; {about}"

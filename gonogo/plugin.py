@@ -115,8 +115,12 @@ def _activate(config: pytest.Config, settings: Settings, worker: dict[str, Any] 
         project = project.with_service(replace(settings.service, version=told), settings.stub)
     if settings.planted:
         project = project.with_planted(settings.planted)
+    if settings.mutant is not None:
+        project = project.with_mutant(settings.mutant)
     definitions = load_definitions(project)
-    fixtures.check_criterion(settings.criterion, definitions.criteria)
+    if settings.mutant is not None:
+        definitions = definitions.with_one_case_per_step()
+    fixtures.check_criteria(settings.criteria, definitions.criteria)
     workbench = Workbench(definitions)
     rundown: Rundown | None = None
     if worker is not None:
@@ -146,7 +150,7 @@ def _activate(config: pytest.Config, settings: Settings, worker: dict[str, Any] 
     info = directory.info()
     collector = Collector(info.id, info.facts, Shard(directory.shard(name)), measured_pass=name == "measured")
     in_allure = config.pluginmanager.hasplugin("allure_pytest")
-    gatherer = Gatherer(collector, workbench, in_allure=in_allure, only=settings.criterion)
+    gatherer = Gatherer(collector, workbench, in_allure=in_allure, only=settings.criteria)
     config.stash[fixtures.WORKBENCH], config.stash[fixtures.COLLECTOR] = workbench, collector
     config.pluginmanager.register(fixtures, "gonogo-fixtures")
     config.pluginmanager.register(gatherer, "gonogo-gatherer")
@@ -272,9 +276,11 @@ class Leader:
 class Gatherer:
     """Runs items and writes their evidence into this process's shard."""
 
-    def __init__(self, collector: Collector, workbench: Workbench, *, in_allure: bool, only: str = "") -> None:
+    def __init__(
+        self, collector: Collector, workbench: Workbench, *, in_allure: bool, only: Sequence[str] = ()
+    ) -> None:
         self._in_allure = in_allure
-        self._only = only  # the id of the one criterion whose tests run; empty: all run
+        self._only = only  # the criteria whose tests run, in this order; empty: all run
         self._finished = False
         self.collector = collector
         self.workbench = workbench
@@ -292,8 +298,8 @@ class Gatherer:
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Keep the items of this pass, and note which claims were collected."""
         if self._only:
-            others = fixtures.of_others(items, self._only, self._definitions.criteria)
-            items[:] = [item for item in items if item not in others]
+            chosen, others = fixtures.of_criteria(items, self._only, self._definitions.criteria)
+            items[:] = chosen
             config.hook.pytest_deselected(items=others)
         for item in items:
             criterion = fixtures.criterion_of(item, self._definitions.criteria)

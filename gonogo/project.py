@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gonogo.errors import DefinitionError
 from gonogo.model import Json
-from gonogo.planting import NOTHING, find_defect
+from gonogo.planting import MUTANT, NOTHING, find_defect
 
 __all__ = ["Project", "Release", "Service", "find_project", "is_project", "read_facts"]
 
@@ -73,7 +73,7 @@ class Release:
 
     def __post_init__(self) -> None:
         """Refuse a stub, a moment and a defect that are none."""
-        if self.planted not in ("", NOTHING):
+        if self.planted not in ("", NOTHING, MUTANT):
             find_defect(self.planted)
         if self.stub not in ("requests", "wire", "none") and not self.stub.startswith(("http://", "https://")):
             raise DefinitionError(
@@ -111,10 +111,21 @@ class Release:
             tree.mkdir(parents=True)
         except FileExistsError:  # another release of this version lies there
             tree = Path(tempfile.mkdtemp(dir=tree.parent, prefix=f"{tree.name}-"))
-        for package in self.packages:
-            shutil.copytree(self.tree / package, tree / package, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copytree(self.overlay, tree, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        self.copied_to(tree)
         return replace(self, tree=tree, overlay=None)
+
+    def copied_to(self, tree: Path) -> None:
+        """Copy the packages and modules into a folder, and lay the overlay over them."""
+        ignore = shutil.ignore_patterns("__pycache__")
+        tree.mkdir(parents=True, exist_ok=True)
+        for package in self.packages:
+            source = self.tree / package
+            if source.is_file():
+                shutil.copy2(source, tree / package)
+            else:
+                shutil.copytree(source, tree / package, ignore=ignore, dirs_exist_ok=True)
+        if self.overlay is not None:
+            shutil.copytree(self.overlay, tree, dirs_exist_ok=True, ignore=ignore)
 
 
 def read_facts(path: Path) -> dict[str, Json]:
@@ -189,7 +200,23 @@ class Project:
         Raises:
             DefinitionError: there is no such defect.
         """
+        if planted != NOTHING:
+            find_defect(planted)
         return replace(self, candidate=replace(self.candidate, planted=planted))
+
+    def with_mutant(self, tree: Path) -> Project:
+        """The same project with its candidate taken from a folder, where its source was changed on purpose.
+
+        Raises:
+            DefinitionError: the folder does not hold the candidate's packages.
+        """
+        missing = [one for one in self.candidate.packages if not (tree / one).exists()]
+        if missing or not self.candidate.packages:
+            raise DefinitionError(
+                f"--gonogo-mutant {tree}: does not hold the candidate's packages ({', '.join(missing) or 'it names none'}); "
+                "the option is gonogo's own, see gonogo prove --mutants"
+            )
+        return replace(self, candidate=replace(self.candidate, tree=tree, overlay=None, planted=MUTANT), stage="")
 
     def with_baseline(self, tree: Path) -> Project:
         """The same project with the previous release taken from a folder that holds its packages.

@@ -24,11 +24,13 @@ from gonogo.documents import closest
 from gonogo.errors import DefinitionError, EvidenceError
 from gonogo.figures import printable, quantity
 from gonogo.model import Status
+from gonogo.mutants_command import prove_by_mutants
 from gonogo.planting import CATALOGUE
 from gonogo.project import find_project
 from gonogo.proof import Itself, Outcome, Proof, Shown, files_hash
 from gonogo.proof_runner import PytestRunner
 from gonogo.proving import Control, Job, Plan, Prover, Record, Results, Runner, proof_of
+from gonogo.pytest_runs import PytestRuns
 from gonogo.report.proof_table import listed, matrix, not_caught, result_line
 from gonogo.rundown import exit_status
 from gonogo.statistics import Bound, Decision, Limit, samples_for_proportion
@@ -99,9 +101,16 @@ class Proving:
 )
 @click.option("--only", metavar="ID", multiple=True, help="Only this defect, or those of this criterion; repeatable.")
 @click.option("--again", is_flag=True, help="Begin anew; without it, what is known of the same suites is kept.")
+@click.option(
+    "--mutants",
+    is_flag=True,
+    help="Change the release's own source instead, as mutants.toml says; --only names a file.",
+)
 @click.option("--list", "listing", is_flag=True, help="Show what is planted, and what became of it; run nothing.")
 @click.pass_context
-def prove(context: click.Context, decisions: int, only: Sequence[str], again: bool, listing: bool) -> None:
+def prove(
+    context: click.Context, decisions: int, only: Sequence[str], again: bool, mutants: bool, listing: bool
+) -> None:
     """Show that the suites catch planted defects, and how often they err.
 
     Each defect is planted in the candidate, in a run of its own; its criterion must say NO-GO. On measured criteria the
@@ -109,6 +118,11 @@ def prove(context: click.Context, decisions: int, only: Sequence[str], again: bo
     """
     if again and listing:
         raise click.UsageError("--list runs nothing, --again begins anew; give one of the two")
+    if mutants:
+        if listing:
+            raise click.UsageError("--list shows what is planted, and mutants are found one by one; leave it out")
+        with _terminated():
+            context.exit(exit_status(_by_mutants(only, again=again)))
     proving = open_proving(decisions, only, Results.read if listing else _opening(context, again=again))
     console = Console(highlight=False, markup=False, emoji=False)
     if listing:
@@ -117,7 +131,7 @@ def prove(context: click.Context, decisions: int, only: Sequence[str], again: bo
         console.print(listed(rows, known))
         return
     project, criteria = proving.definitions.project, proving.definitions.criteria
-    runner = PytestRunner(project.root, proving.suites, criteria, proving.folder / "runs")
+    runner = PytestRunner(PytestRuns(project.root, proving.suites, proving.folder / "runs"), criteria)
     try:
         with _terminated():
             broken = make(proving, runner, console, forget=runner.forget)
@@ -130,6 +144,13 @@ def prove(context: click.Context, decisions: int, only: Sequence[str], again: bo
     _say(proving, broken, console)
     console.print(Text(f"written: {printable(str(path))}"), soft_wrap=True)
     context.exit(exit_status(status_of(proving, broken)))
+
+
+def _by_mutants(only: Sequence[str], *, again: bool) -> Status:
+    definitions = load_definitions(find_project(Path.cwd()))
+    suites = find_suites(definitions.project.root)
+    contents = Contents.of(definitions.project, suites.folders)
+    return prove_by_mutants(definitions, suites, contents, only, again=again, workers=_processors())
 
 
 def open_proving(decisions: int, only: Sequence[str], opened: Callable[[Path, Mapping[str, str]], Results]) -> Proving:

@@ -29,17 +29,12 @@ __all__ = [
     "Prover",
     "Record",
     "Results",
-    "TrialBroke",
     "missed",
     "proof_of",
 ]
 
 VERSION = 1
 NOTHING = "nothing"  # planted to hold a release against itself
-
-
-class TrialBroke(GonogoError):
-    """A run of a proof did not come to a verdict; it shows nothing, and is to be made again."""
 
 
 class PlantedDefect(Protocol):

@@ -27,6 +27,7 @@ from app.settings import Settings
 from gonogo.criteria import load_criteria
 from gonogo.documentation import Block, blocks, read_documents
 from gonogo.errors import DefinitionError
+from gonogo.mutants import load_mutation_rules
 from gonogo.project import Project, find_project
 from gonogo.recordings import RecordingSet, load_recordings, read_patterns
 from gonogo.signoffs import flaws, parse_signoffs
@@ -61,6 +62,7 @@ RUN_BY_OTHERS = {
         "tests/acceptance/test_proving_for_real.py",
         '"--only", "memory"',
     ),
+    "gonogo prove --mutants": ("tests/acceptance/test_mutants_for_real.py", '"prove", "--mutants"'),
     "promtool check rules alerts/gonogo.rules.yml": ("tests/test_rule_files.py", '"promtool", "check", "rules", RULES'),
     "promtool test rules alerts/gonogo.rules.test.yml": (
         "tests/test_rule_files.py",
@@ -463,6 +465,9 @@ class TestBlocks:
             assert not flaws(kept.signoffs[0], date(2026, 11, 25))
             for key in {key for table in data.values() for one in table for key in one}:
                 assert f"`{key}`" in DOCUMENTS["docs/sign-offs.md"], key
+        elif "survivor" in data:
+            (tmp_path / "mutants.toml").write_text(found[1].text, encoding="utf-8")
+            assert load_mutation_rules(tmp_path / "mutants.toml").survivors
         elif "patterns" in data:
             (tmp_path / "redaction.toml").write_text(found[1].text, encoding="utf-8")
             assert len(read_patterns(tmp_path)) == 2

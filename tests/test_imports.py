@@ -72,7 +72,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "stub_commands",
         "probe_command",
         "proving",
+        "pytest_runs",
         "proof_runner",
+        "mutants",
+        "mutant_trials",
     ),
     (
         "capture",
@@ -81,6 +84,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "watch_command",
         "signoff_command",
         "preflight_command",
+        "mutants_command",
         "prove_command",
         "rules_command",
         "explain_command",

@@ -20,7 +20,8 @@ from gonogo.model import Ability, Collected, Evidence, Gap, Status
 from gonogo.planting import Planting
 from gonogo.proof import Seen
 from gonogo.proof_runner import PytestRunner, seen_in
-from gonogo.proving import Job, TrialBroke
+from gonogo.proving import Job
+from gonogo.pytest_runs import PytestRuns, RunBroke
 from gonogo.rundown import conclude
 from gonogo.runs import RunDirectory, RunInfo
 from gonogo.stub import Stub
@@ -69,7 +70,7 @@ class TestSeen:
     def test_a_damaged_run_shows_nothing(self, tmp_path: Path) -> None:
         run = judged(tmp_path, finding(), ended())
         run.write_text("verdict.json", "{")
-        with pytest.raises(TrialBroke, match="damaged"):
+        with pytest.raises(RunBroke, match="damaged"):
             seen_in(run, STRUCTURE)
 
 
@@ -90,7 +91,7 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeRunner:
         (tmp_path / "suites" / "test_it.py").write_text(test)
         one: Criterion = STRUCTURE
         suites = Suites(tmp_path / "pytest.ini", (tmp_path / "suites",))
-        return PytestRunner(tmp_path, suites, criteria(one), tmp_path / "runs")
+        return PytestRunner(PytestRuns(tmp_path, suites, tmp_path / "runs"), criteria(one))
 
     return made
 
@@ -105,11 +106,11 @@ def test_it(pytestconfig, request):
 
 def test_the_defect_the_criterion_and_the_folder_are_handed_on(runner: MakeRunner, tmp_path: Path) -> None:
     made = runner(SHOWS)
-    with pytest.raises(TrialBroke, match="pytest ended with status 1"):
+    with pytest.raises(RunBroke, match="pytest ended with status 1"):
         made(Job("structure", "swapped"))
     folder = tmp_path / "runs" / "structure-swapped"
     assert f"ERROR: swapped structure {folder} False" in (folder / "pytest.log").read_text()
-    with pytest.raises(TrialBroke):
+    with pytest.raises(RunBroke):
         made(Job("structure"))
     unplanted = tmp_path / "runs" / "structure-unplanted"
     assert f"ERROR: None structure {unplanted} False" in (unplanted / "pytest.log").read_text()
@@ -119,8 +120,8 @@ def test_the_defect_the_criterion_and_the_folder_are_handed_on(runner: MakeRunne
 
 def test_a_run_that_cannot_begin_is_told_by_its_error(runner: MakeRunner) -> None:
     made = runner("")
-    shutil.rmtree(made.suites.folders[0])
-    with pytest.raises(TrialBroke, match=r"pytest ended with status 4: ERROR: .*; see .*pytest\.log"):
+    shutil.rmtree(made.runs.suites.folders[0])
+    with pytest.raises(RunBroke, match=r"pytest ended with status 4: ERROR: .*; see .*pytest\.log"):
         made(Job("structure", "swapped"))
 
 
@@ -148,7 +149,7 @@ def test_what_goes_on_is_ended_and_nothing_else_is_begun(runner: MakeRunner, tmp
     def run() -> None:
         try:
             made(Job("structure", "slow"))
-        except TrialBroke as error:
+        except RunBroke as error:
             ends.append(str(error))
 
     thread = Thread(target=run)
@@ -156,10 +157,10 @@ def test_what_goes_on_is_ended_and_nothing_else_is_begun(runner: MakeRunner, tmp
     until = monotonic() + 60
     while not (tmp_path / "begun").exists() and monotonic() < until:
         sleep(0.05)
-    made.stop()
+    made.runs.stop()
     thread.join(60)
     assert not thread.is_alive()
     assert ends, "the run was ended"
     assert "pytest ended with status 2" in ends[0]
-    with pytest.raises(TrialBroke, match="broken off before this run began"):
+    with pytest.raises(RunBroke, match="broken off before this run began"):
         made(Job("structure", "other"))

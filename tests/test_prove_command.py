@@ -19,7 +19,8 @@ from gonogo.model import Status
 from gonogo.planting import CATALOGUE
 from gonogo.project import find_project
 from gonogo.proof import Seen
-from gonogo.proving import NOTHING, Job, TrialBroke
+from gonogo.proving import NOTHING, Job
+from gonogo.pytest_runs import RunBroke
 
 STRUCTURE = [one.id for one in CATALOGUE.values() if one.criterion == "prompt-structure"]
 SPEED = [one.id for one in CATALOGUE.values() if one.criterion == "construction-time"]
@@ -38,7 +39,7 @@ measured = true
 """
 
 
-Answers = Mapping[str, Seen | TrialBroke | KeyboardInterrupt]
+Answers = Mapping[str, Seen | RunBroke | KeyboardInterrupt]
 
 
 class Fake:
@@ -53,7 +54,7 @@ class Fake:
     def __call__(self, job: Job) -> Seen:
         self.jobs.append(job)
         answer = self.answers.get(job.planted) or self.answers.get(job.name)
-        if isinstance(answer, TrialBroke | KeyboardInterrupt):
+        if isinstance(answer, RunBroke | KeyboardInterrupt):
             raise answer
         if answer is not None:
             return answer
@@ -143,14 +144,14 @@ def test_a_miss_ends_with_one_and_tells_what_was_expected(monkeypatch: pytest.Mo
     ("answers", "said"),
     [
         ({SPEED[0]: Seen(Status.INCONCLUSIVE, "p99 in [1 ms, 2 ms]")}, "not shown"),
-        ({STRUCTURE[0]: TrialBroke("pytest ended with status 3")}, "pytest ended with status 3"),
-        ({NOTHING: TrialBroke("it hangs")}, "it hangs"),
+        ({STRUCTURE[0]: RunBroke("pytest ended with status 3")}, "pytest ended with status 3"),
+        ({NOTHING: RunBroke("it hangs")}, "it hangs"),
         ({NOTHING: Seen(Status.NO_GO, claims=50, no_go=1)}, "--decisions 124 would settle it"),
         ({"prompt-structure-unplanted": Seen(Status.NO_GO, "it is broken")}, "without a planted defect, too"),
     ],
 )
 def test_what_is_not_settled_ends_with_ten(
-    monkeypatch: pytest.MonkeyPatch, answers: dict[str, Seen | TrialBroke], said: str
+    monkeypatch: pytest.MonkeyPatch, answers: dict[str, Seen | RunBroke], said: str
 ) -> None:
     result, _ = run(monkeypatch, answers=answers)
     assert result.exit_code == 10, result.output
@@ -207,7 +208,7 @@ def test_a_name_that_is_none_is_wrong_usage(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_second_time_only_what_is_open_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    run(monkeypatch, answers={"section-missing": TrialBroke("it broke")})
+    run(monkeypatch, answers={"section-missing": RunBroke("it broke")})
     result, fake = run(monkeypatch)
     assert [job.planted for job in fake.jobs] == ["section-missing"]
     assert result.exit_code == 0

@@ -13,7 +13,8 @@ from gonogo.criteria import Criteria
 from gonogo.errors import EvidenceError
 from gonogo.model import Ability, Status
 from gonogo.proof import Itself, Outcome, Seen, Shown
-from gonogo.proving import NOTHING, Control, Job, Plan, Prover, Results, TrialBroke, missed, proof_of
+from gonogo.proving import NOTHING, Control, Job, Plan, Prover, Results, missed, proof_of
+from gonogo.pytest_runs import RunBroke
 
 FILES = {"suites": "a1", "criteria": "b2", "recordings": "c3"}
 
@@ -165,7 +166,7 @@ def test_a_proof_that_was_broken_off_goes_on_where_it_stopped(path: Path) -> Non
 
 
 def test_a_run_that_broke_shows_nothing_and_is_made_again(path: Path) -> None:
-    prover = run(path, Fake({"structure-doubled": TrialBroke("pytest ended with status 3")}))
+    prover = run(path, Fake({"structure-doubled": RunBroke("pytest ended with status 3")}))
     assert prover.broken == {"structure-doubled": "pytest ended with status 3"}
     assert not prover.plan.is_complete(prover.results)
     fake = Fake()
@@ -174,14 +175,14 @@ def test_a_run_that_broke_shows_nothing_and_is_made_again(path: Path) -> None:
 
 
 def test_a_measured_run_that_broke_ends_the_runs_of_its_criterion(path: Path) -> None:
-    fake = Fake({"speed-nothing": TrialBroke("it hangs")})
+    fake = Fake({"speed-nothing": RunBroke("it hangs")})
     prover = run(path, fake)
     assert fake.jobs.count("speed-nothing") == 1
     assert not prover.plan.is_complete(prover.results)
 
 
 def test_nothing_is_planted_where_nobody_knows_how_the_criterion_stands_without_it(path: Path) -> None:
-    fake = Fake({"structure-unplanted": TrialBroke("it broke")})
+    fake = Fake({"structure-unplanted": RunBroke("it broke")})
     prover = run(path, fake)
     assert [job for job in fake.jobs if job.startswith("structure")] == ["structure-unplanted"]
     assert not prover.plan.is_complete(prover.results)

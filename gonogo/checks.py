@@ -14,6 +14,7 @@ __all__ = [
     "nothing_internal",
     "same_text",
     "sections_in_order",
+    "sections_told",
     "templates_verbatim",
     "text_difference",
 ]
@@ -118,6 +119,18 @@ def sections_in_order(text: str, grammar: Grammar) -> Finding:
     if parsed.preamble:
         return Finding(check, False, f"text stands before the first section: {excerpt(parsed.preamble)}", text)
     return Finding(check, True, f"{len(parsed.headings)} sections, in order, none empty")
+
+
+def sections_told(text: str, told: Mapping[str, str], grammar: Grammar) -> Finding:
+    """What a release says that the sections of its prompt are is what stands there, but for line breaks at their ends."""
+    check = "sections told"
+    stands = {name: body.strip("\n") for name, body in grammar.parse(text).as_mapping().items()}
+    says = {name: body.strip("\n") for name, body in told.items()}
+    for name in sorted({*stands, *says}):
+        if stands.get(name) != says.get(name):
+            shown = excerpt(says[name]) if name in says else "nothing"
+            return Finding(check, False, f"section {name} is told to be {shown}, and is something else", text)
+    return Finding(check, True, f"{len(says)} sections, as they are told")
 
 
 def templates_verbatim(text: str, step: Step, inputs: Mapping[str, str], grammar: Grammar) -> Iterator[Finding]:

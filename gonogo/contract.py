@@ -40,6 +40,7 @@ _ANSWERS: Mapping[str, str] = MappingProxyType(
         "fields": "fields",
         "prompt": "prompt",
         "fallback": "fallback.reason",
+        "sections": "",  # a preview need not tell them, and what stands there in another application may be anything
         "output": "output",
         "error": "error",
         "run": "run_id",
@@ -157,6 +158,19 @@ class Contract:
             return Prompt(tuple(Message(str(one.get("role", "user")), str(one["content"])) for one in messages))
         what = "preview" if name == "prompt" else "record"
         raise ValueError(f"there is no prompt at {self.answers[name]!r} of the {what}, but {shown!r:.80}")
+
+    def sections(self, answer: Json) -> Mapping[str, str]:
+        """What a preview says that the sections of its prompt are; empty where criteria.toml names no place for them.
+
+        Raises:
+            ValueError: there is something else.
+        """
+        if not self.answers["sections"]:
+            return MappingProxyType({})
+        shown = self.find("sections", answer)
+        if not isinstance(shown, dict) or not all(isinstance(text, str) for text in shown.values()):
+            raise ValueError(f"there are no sections at {self.answers['sections']!r} of the preview, but {shown!r:.80}")
+        return MappingProxyType({name: str(text) for name, text in shown.items()})
 
     def named(self, inputs: Mapping[str, str]) -> dict[str, str]:
         """Inputs by the names that the application has for them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 from gonogo.contract import Contract
@@ -33,10 +34,15 @@ class WorkerContext:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A prompt as the release built it. ``fallback`` is the reason why it is the simple prompt, or none."""
+    """A prompt as the release built it.
+
+    ``fallback`` is the reason why it is the simple prompt, or none; ``sections`` are what the release says that its sections
+    are, empty where it does not say it.
+    """
 
     prompt: Prompt
     fallback: str | None = None
+    sections: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def text(self) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 from gonogo.contract import Contract
@@ -231,7 +231,7 @@ class ReleaseWorker:
         return [
             _product_error(f"{case.path}: the release raised while it built the prompt", one["raised"])
             if "raised" in one
-            else Built(prompt_from_json(one["prompt"]), one["fallback"])
+            else Built(prompt_from_json(one["prompt"]), one["fallback"], MappingProxyType(one["sections"]))
             for some in batched(asked, _AT_A_TIME)
             for case, one in zip(some, self._ask("construct", cases=[case_to_json(case) for case in some]), strict=True)
         ]

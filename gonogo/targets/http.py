@@ -165,7 +165,9 @@ class HttpApplication:
 
     def _built(self, shown: Json) -> Built:
         reason = self.contract.find("fallback", shown)
-        return Built(self.contract.prompt(shown), None if reason is None else str(reason))
+        return Built(
+            self.contract.prompt(shown), None if reason is None else str(reason), self.contract.sections(shown)
+        )
 
     def run(self, case: Case, *, watched: bool) -> Run:
         """Run the step on a post of its own; watched, look at what is stored before and after."""

@@ -130,7 +130,9 @@ def test_the_run_of_a_mutant_is_never_go_and_says_what_it_is_about(project: Path
     answer = judge("acceptance", f"--gonogo-mutant={project}")
     assert answer.status == 10
     assert answer.document["run"]["planted"] == "mutant"
-    assert "the candidate's source was changed on purpose; this verdict is about the gate" in " ".join(answer.output.split())
+    assert "the candidate's source was changed on purpose; this verdict is about the gate" in " ".join(
+        answer.output.split()
+    )
     refused = judge("acceptance", f"--gonogo-mutant={project}", "--gonogo-planted=section-missing")
     assert "give one of the two" in refused.output
     nowhere = judge("acceptance", f"--gonogo-mutant={project / 'cases'}")

@@ -16,7 +16,7 @@ from typing import Any
 from gonogo.criteria import Criteria, Criterion
 from gonogo.errors import EvidenceError
 from gonogo.figures import printable, shortened
-from gonogo.model import Status
+from gonogo.model import Level, Phase, Status
 from gonogo.proof import Seen
 from gonogo.proving import Job, TrialBroke
 from gonogo.runs import RunDirectory
@@ -27,9 +27,8 @@ __all__ = ["PytestRunner", "seen_in"]
 _TIMEOUT = 3600.0
 _TO_END = 30.0
 _LOG = "pytest.log"
-_REFUSED = re.compile(
-    r"^ERROR: the defect \S+ cannot be planted: (.+)$", re.MULTILINE
-)  # gonogo.targets.planted says it
+# gonogo.targets.planted and gonogo.plantable say it
+_REFUSED = re.compile(r"^ERROR: the defect \S+ cannot be planted: (.+)$", re.MULTILINE)
 _REASON = 500
 
 
@@ -93,6 +92,9 @@ class PytestRunner:
         command += [f"--rootdir={self.root}", f"--config-file={self.suites.ini}"]
         if job.planted:
             command += ["--gonogo-planted", job.planted]
+        levels = self.criteria[job.criterion].levels
+        if levels[Phase.PRE] is Level.NOT_JUDGED and levels[Phase.NIGHTLY] is not Level.NOT_JUDGED:
+            command += ["--gonogo-phase", Phase.NIGHTLY.value]
         command += ["--gonogo-criterion", job.criterion, f"--gonogo-report={place}"]
         return [*command, "-q", "-p", "no:cacheprovider"]
 

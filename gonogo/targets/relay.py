@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
+import selectors
+import socket
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from socketserver import BaseRequestHandler, ThreadingTCPServer
 from urllib.parse import urlsplit
 
 from gonogo.errors import TargetError
@@ -16,8 +17,8 @@ from gonogo.errors import TargetError
 __all__ = ["Relay"]
 
 _PIECE = 64 * 1024  # bytes
-_LOOK = 0.02  # seconds between two looks at what is under way
-_T = TypeVar("_T")
+_LOOK = 0.02  # seconds between two looks at what is under way, or at whether to end
+_PATIENCE = 5.0  # seconds for the head of a request that is not passed on, and for the service to accept
 
 
 @dataclass(eq=False)
@@ -27,18 +28,24 @@ class _Connection:
     ``asked``: something was asked on it, and no byte of an answer has come yet.
     """
 
-    user: asyncio.StreamWriter
-    service: asyncio.StreamWriter
+    user: socket.socket
+    service: socket.socket
     asked: bool = False
 
     def cut(self) -> None:
-        """End both, at once."""
-        self.user.transport.abort()
-        self.service.transport.abort()
+        """End both, at once; whoever carries pieces between them finds their ends."""
+        for one in (self.user, self.service):
+            with suppress(OSError):  # it has ended already
+                one.shutdown(socket.SHUT_RDWR)
+
+
+class _Server(ThreadingTCPServer):
+    allow_reuse_address = True  # a port is taken again while connections of before are still there
+    request_queue_size = 128
 
 
 class Relay:
-    """Serves on a port of 127.0.0.1, in a thread of its own, what a service serves. ``close`` ends it.
+    """Serves on a port of 127.0.0.1, in threads of its own, what a service serves. ``close`` ends it.
 
     Args:
         url: of the service, over plain HTTP.
@@ -55,18 +62,12 @@ class Relay:
         self._service = (parts.hostname, parts.port or 80)
         self._path = parts.path
         self._withheld = f"GET {withheld}".encode() if withheld else b""
-        self._answer = 0  # the status that fresh connections are answered with; none: they are passed on
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._status = 0  # that fresh connections are answered with; 0: they are passed on
+        self._lock = threading.Lock()
         self._connections: set[_Connection] = set()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="gonogo-relay", daemon=True)
-        self._thread.start()
-        try:
-            self._server = self._done(self._listen(0))
-        except TargetError:
-            self._stop()
-            raise
-        self._port = int(self._server.sockets[0].getsockname()[1])
+        self._ended = False
+        self._servers = [self._listening(0)]
+        self._port = int(self._servers[0].server_address[1])
 
     @property
     def url(self) -> str:
@@ -79,117 +80,111 @@ class Relay:
         Raises:
             TargetError: somebody else has taken its port meanwhile.
         """
-        self._done(self._refuse(seconds))
+        server = self._servers[-1]
+        server.shutdown()
+        server.socket.close()
+        time.sleep(seconds)
+        self._servers.append(self._listening(self._port))
 
     def cut(self, seconds: float) -> None:
         """For a time, cut each connection on which something was asked and nothing was answered yet."""
-        self._done(self._cut(seconds))
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            for connection in self._open():
+                if connection.asked:
+                    connection.cut()
+            time.sleep(_LOOK)
 
     def answer(self, status: int, seconds: float) -> None:
         """Answer each fresh connection with this status, for a time; those that there are go on."""
-        self._answer = status
+        self._status = status
         time.sleep(seconds)
-        self._answer = 0
+        self._status = 0
 
     def close(self) -> None:
-        """Listen no more, and cut what there is."""
-        self._done(self._end())
-        self._stop()
+        """Listen no more, cut what there is, and wait for it to end."""
+        with self._lock:
+            self._ended = True
+        self._servers[-1].shutdown()
+        for connection in self._open():
+            connection.cut()
+        for server in self._servers:
+            server.server_close()
 
-    def _done(self, what: Coroutine[Any, Any, _T]) -> _T:
-        return asyncio.run_coroutine_threadsafe(what, self._loop).result()
+    def _open(self) -> list[_Connection]:
+        with self._lock:
+            return list(self._connections)
 
-    def _stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    async def _listen(self, port: int) -> asyncio.Server:
+    def _listening(self, port: int) -> _Server:
         try:
-            return await asyncio.start_server(self._take, "127.0.0.1", port)
+            server = _Server(("127.0.0.1", port), _handler(self._take))
         except OSError as error:
             raise TargetError(f"nothing can listen on 127.0.0.1:{port} ({error.strerror}); run again") from error
+        threading.Thread(
+            target=server.serve_forever, kwargs={"poll_interval": _LOOK}, name="gonogo-relay", daemon=True
+        ).start()
+        return server
 
-    async def _refuse(self, seconds: float) -> None:
-        self._server.close()
-        await asyncio.sleep(seconds)
-        self._server = await self._listen(self._port)
+    def _take(self, user: socket.socket) -> None:
+        with suppress(OSError):  # either side may go at any time
+            if self._status:
+                _say(user, self._status, heard=_head(user))
+                return
+            with socket.create_connection(self._service, timeout=_PATIENCE) as service:
+                service.settimeout(None)
+                connection = _Connection(user, service)
+                with self._lock:
+                    if self._ended:  # whoever ends it would not find this one any more
+                        return
+                    self._connections.add(connection)
+                try:
+                    self._carry(connection)
+                finally:
+                    with self._lock:
+                        self._connections.discard(connection)
 
-    async def _cut(self, seconds: float) -> None:
-        until = self._loop.time() + seconds
-        while self._loop.time() < until:
-            for connection in self._connections:
-                if connection.asked:
-                    connection.cut()
-            await asyncio.sleep(_LOOK)
-
-    async def _end(self) -> None:
-        self._server.close()
-        for connection in self._connections:
-            connection.cut()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        try:
-            with suppress(OSError, asyncio.IncompleteReadError):  # either side may go at any time
-                if self._answer:
-                    await reader.readuntil(b"\r\n\r\n")
-                    await _say(writer, self._answer)
-                else:
-                    await self._pass_on(reader, writer)
-        finally:
-            await _closed(writer)
-            self._tasks.discard(task)
-
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        answers, service = await asyncio.open_connection(*self._service)
-        connection = _Connection(writer, service)
-        self._connections.add(connection)
-        ways = [
-            asyncio.create_task(self._ask(reader, connection)),
-            asyncio.create_task(self._bring_back(answers, connection)),
-        ]
-        try:
-            # a user who asks no more may still wait for an answer; a service that answers no more is done
-            await ways[1]
-        finally:
-            self._connections.discard(connection)
-            for way in ways:
-                way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
-            await _closed(service)
-
-    async def _ask(self, reader: asyncio.StreamReader, connection: _Connection) -> None:
-        try:
-            while piece := await reader.read(_PIECE):
-                connection.asked = True
-                if self._withheld and piece.startswith(self._withheld):
-                    await _say(connection.user, 404)
-                    return connection.service.transport.abort()
-                connection.service.write(piece)
-                await connection.service.drain()
-            connection.service.write_eof()
-        except OSError:  # one of the two is gone, and nobody waits for an answer any more
-            connection.service.transport.abort()
-
-    async def _bring_back(self, reader: asyncio.StreamReader, connection: _Connection) -> None:
-        while piece := await reader.read(_PIECE):
-            connection.asked = False
-            connection.user.write(piece)
-            await connection.user.drain()
+    def _carry(self, connection: _Connection) -> None:
+        """Carry what comes from either side to the other one, until the service says no more."""
+        user, service = connection.user, connection.service
+        with selectors.DefaultSelector() as sides:
+            sides.register(user, selectors.EVENT_READ)
+            sides.register(service, selectors.EVENT_READ)
+            while True:
+                ready = [key.fileobj for key, _ in sides.select()]
+                if service in ready:
+                    if not (piece := service.recv(_PIECE)):
+                        return
+                    connection.asked = False
+                    user.sendall(piece)
+                elif piece := user.recv(_PIECE):
+                    connection.asked = True
+                    if self._withheld and piece.startswith(self._withheld):
+                        _say(user, 404, heard=piece)
+                        return
+                    service.sendall(piece)
+                else:  # who asks no more may still wait for an answer
+                    sides.unregister(user)
+                    service.shutdown(socket.SHUT_WR)
 
 
-async def _say(writer: asyncio.StreamWriter, status: int) -> None:
-    writer.write(b"HTTP/1.1 %d Planted\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % status)
-    await writer.drain()
+def _handler(take: Callable[[socket.socket], None]) -> type[BaseRequestHandler]:
+    class Handler(BaseRequestHandler):
+        def handle(self) -> None:  # the name that socketserver asks for
+            take(self.request)
+
+    return Handler
 
 
-async def _closed(writer: asyncio.StreamWriter) -> None:
-    writer.close()
-    with suppress(OSError):
-        await writer.wait_closed()
+def _head(user: socket.socket) -> bytes:
+    """What is asked; as far as it has come when the user goes."""
+    user.settimeout(_PATIENCE)
+    heard = b""
+    while b"\r\n\r\n" not in heard and (piece := user.recv(_PIECE)):
+        heard += piece
+    return heard
+
+
+def _say(user: socket.socket, status: int, *, heard: bytes) -> None:
+    """Answer what was heard; nothing where nothing was."""
+    if heard:
+        user.sendall(b"HTTP/1.1 %d Planted\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % status)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 
 import pytest
 import requests
@@ -152,3 +153,26 @@ def test_a_port_that_somebody_else_has_taken_is_told() -> None:
 
         with meanwhile(stand_in_the_way), served(other):
             time.sleep(AWAY)
+
+
+def test_it_may_end_in_the_midst_of_what_is_asked() -> None:
+    service = Service()
+    with served(service):
+        for _ in range(8):
+            relay = Relay(service.url)
+            ended = threading.Event()
+
+            def ask(relay: Relay = relay, ended: threading.Event = ended) -> None:
+                while not ended.is_set():
+                    with suppress(requests.ConnectionError):  # as it ends
+                        asked(relay)
+
+            users = [threading.Thread(target=ask) for _ in range(8)]
+            for user in users:
+                user.start()
+            time.sleep(0.1)
+            relay.close()
+            ended.set()
+            for user in users:
+                user.join()
+    gc.collect()  # what was left open is complained of when it is collected

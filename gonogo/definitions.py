@@ -10,8 +10,10 @@ from types import MappingProxyType
 from gonogo.criteria import Criteria, load_criteria
 from gonogo.model import Ability, Phase, Workflow
 from gonogo.parsed import ParsedFiles
+from gonogo.planted_documents import planted_signoffs, planted_workflow
 from gonogo.project import Project, Release
 from gonogo.recordings import RecordingSet, load_recordings
+from gonogo.signoffs import SignOffs, load_signoffs
 from gonogo.verdict import Facts
 from gonogo.workflows import load_workflow
 
@@ -44,6 +46,17 @@ class Definitions:
             for release in self.releases.values()
         }
 
+    @cached_property
+    def signoffs(self) -> SignOffs:
+        """Who signed for releases, and what is complained of, with what is planted in it on purpose.
+
+        Raises:
+            DefinitionError: the file is malformed, or conftest.py names one that is not there.
+        """
+        project = self.project
+        found = load_signoffs(project.signoffs_file, root=project.root, must_exist=project.signoffs is not None)
+        return planted_signoffs(found, project.candidate.planted, project.candidate.version)
+
     def with_one_case_per_step(self) -> Definitions:
         """The same with the first case of each step alone."""
         first = {step: cases[:1] for step, cases in self.workflow.cases.items()}
@@ -70,13 +83,14 @@ def _parsed(project: Project) -> ParsedFiles:
 
 
 def load_definitions(project: Project) -> Definitions:
-    """Load criteria, workflow and cases of a project.
+    """Load criteria, workflow and cases of a project, with what is planted in the definitions of its steps on purpose.
 
     Raises:
         DefinitionError: one of the files is malformed.
     """
+    workflow = load_workflow(project.workflows, project.cases, root=project.root, parsed=_parsed(project))
     return Definitions(
         project,
         load_criteria(project.criteria, root=project.root),
-        load_workflow(project.workflows, project.cases, root=project.root, parsed=_parsed(project)),
+        planted_workflow(workflow, project.candidate.planted),
     )

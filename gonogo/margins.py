@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from gonogo.criteria import Criteria, Scope
-from gonogo.planting import MUTANT, NOTHING, Planting
+from gonogo.planting import MUTANT, NOTHING, Place, Planting, find_defect
 
 __all__ = ["margins_of", "planting_of"]
 
@@ -44,7 +44,11 @@ def margins_of(criteria: Criteria) -> dict[str, float]:
 
 
 def planting_of(planted: str, criteria: Criteria) -> Planting | None:
-    """What a release worker is told to plant, or none."""
-    if planted in ("", NOTHING, MUTANT):
+    """What a release worker is told to plant; none where nothing is, or where a defect has its place elsewhere.
+
+    Raises:
+        DefinitionError: there is no such defect.
+    """
+    if planted in ("", NOTHING, MUTANT) or find_defect(planted).place is not Place.RELEASE:
         return None
     return Planting(planted, asdict(criteria.grammar), margins_of(criteria))

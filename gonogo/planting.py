@@ -1,12 +1,13 @@
 """The catalogue of defects that can be planted in a release, so that a gate shows what it catches.
 
-What each of them does inside a release worker stands in ``gonogo.targets.planted``. A defect wraps the adapter and the stub,
-so that it works on any application; no file of the application is touched.
+What each of them does stands in ``gonogo.targets.planted`` (inside a release worker), ``gonogo.targets.planted_stage`` and
+``gonogo.planted_documents``. A defect wraps what is there, so that it works on any application; no file of it is touched.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+import enum
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -15,7 +16,16 @@ from gonogo.documents import closest
 from gonogo.errors import DefinitionError
 from gonogo.model import Ability, Json, Status
 
-__all__ = ["CATALOGUE", "MUTANT", "NOTHING", "Defect", "Planting", "find_defect", "planted_note", "why_not"]
+__all__ = [
+    "CATALOGUE",
+    "MUTANT",
+    "NOTHING",
+    "Defect",
+    "Place",
+    "Planting",
+    "find_defect",
+    "planted_note",
+]
 
 NOTHING = "nothing"  # plants nothing: the candidate is compared with itself
 MUTANT = "mutant"  # nor does this: the candidate's own source was changed (gonogo.mutants)
@@ -27,9 +37,17 @@ _FAULT = frozenset({Ability.REPLY, Ability.STUB, Ability.FAULT})
 _TOLD = frozenset({Ability.APPLICATION})
 _SPEED = frozenset({Ability.WORKER, Ability.TIMING})
 _RUNS = frozenset({Ability.WORKER, Ability.REPLY})
+_DEFINED = frozenset({Ability.DEFINITIONS})
+_STAGED = frozenset({Ability.STAGE})
 
-# Their suites look at prompts as the release shows them; those of others, at what the model receives.
-_SHOWN_ALONE = frozenset({"hostile-inputs", "determinism"})
+
+class Place(enum.StrEnum):
+    """Where a defect is planted: in the release worker, or around what else the release is judged by."""
+
+    RELEASE = "release"
+    DEFINITIONS = "definitions"
+    STAGE = "stage"
+    SIGNOFFS = "sign-offs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +61,7 @@ class Defect:
         needs: what the release must offer so that the defect can be planted in it.
         expected: what the criterion must say.
         between: whether it strikes on the way between the release and its model, which takes a stub in the release worker.
+        place: where it is planted.
     """
 
     id: str
@@ -51,12 +70,19 @@ class Defect:
     needs: frozenset[Ability]
     expected: Status = Status.NO_GO
     between: bool = False
+    place: Place = Place.RELEASE
 
 
 def _all(
-    criterion: str, needs: frozenset[Ability], titles: Mapping[str, str], *, between: bool = False
+    criterion: str,
+    needs: frozenset[Ability],
+    titles: Mapping[str, str],
+    *,
+    expected: Status = Status.NO_GO,
+    between: bool = False,
+    place: Place = Place.RELEASE,
 ) -> tuple[Defect, ...]:
-    return tuple(Defect(name, criterion, title, needs, between=between) for name, title in titles.items())
+    return tuple(Defect(name, criterion, title, needs, expected, between, place) for name, title in titles.items())
 
 
 _DEFECTS = (
@@ -265,6 +291,65 @@ _DEFECTS = (
             "endpoints-untold": "does not tell its endpoints, so that nobody can compare them with the documents",
         },
     ),
+    *_all(
+        "prompt-hygiene",
+        _DEFINED,
+        {
+            "form-contradicted": "asks for a reply in one form and has an output format of another",
+            "templates-exchanged": "has its input template on the side of the output, and the other way round",
+            "reference-malformed": "has a reference in its task prompts that is written wrongly",
+            "reference-unmapped": "no longer maps the inputs that its prompts refer to",
+        },
+        place=Place.DEFINITIONS,
+    ),
+    *_all(
+        "zero-downtime",
+        _STAGED,
+        {
+            "hand-over-refuses": "refuses connections for a second after each hand-over",
+            "hand-over-cuts": "cuts connections for a second after each hand-over, with requests under way on them",
+            "hand-over-unavailable": "answers fresh connections with 503 for a second after each hand-over",
+        },
+        place=Place.STAGE,
+    ),
+    *_all(
+        "rollback",
+        _STAGED,
+        {
+            "rollback-does-nothing": "stays in service after a rollback that ends well and does nothing",
+            "rollback-fails": "stays in service after a rollback that ends with an error",
+            "breakage-unseen": "does not break where a trigger of the watch must fire",
+        },
+        place=Place.STAGE,
+    ),
+    *_all(
+        "backup", _STAGED, {"backup-differs": "restores to a copy that its stage reports to differ"}, place=Place.STAGE
+    ),
+    *_all(
+        "backup",
+        _STAGED,
+        {"backup-untold": "has a backup of which its stage reports nothing"},
+        expected=Status.INCONCLUSIVE,
+        place=Place.STAGE,
+    ),
+    *_all(
+        "monitoring",
+        _STAGED,
+        {
+            "metrics-not-served": "answers whoever asks for its metrics with 404",
+            "log-unstructured": "writes its log as plain text",
+        },
+        place=Place.STAGE,
+    ),
+    *_all(
+        "sign-offs",
+        frozenset(),
+        {
+            "complaint-open": "has a significant complaint that is open",
+            "complaint-resolved-ahead": "has a significant complaint that is resolved on a day still to come",
+        },
+        place=Place.SIGNOFFS,
+    ),
 )
 CATALOGUE: Mapping[str, Defect] = MappingProxyType({one.id: one for one in _DEFECTS})
 
@@ -297,25 +382,6 @@ def find_defect(defect: str) -> Defect:
             f"{NOTHING!r} to compare the candidate with itself"
         )
     return CATALOGUE[defect]
-
-
-def why_not(defect: Defect, abilities: Set[Ability], *, stub_inside: bool) -> str:
-    """Why a defect cannot be planted in a release; empty where it can be.
-
-    Args:
-        defect: of the catalogue.
-        abilities: what the release offers.
-        stub_inside: whether the stub of its model is in the release worker (``Release.stub`` is ``requests``).
-    """
-    if Ability.LIVE in abilities:
-        return "it is a running service, in which nothing can be planted"
-    missing = sorted(ability.value for ability in defect.needs - abilities)
-    if missing:
-        return f"the release does not offer: {', '.join(missing)}"
-    on_the_way = defect.between and Ability.REPLY in abilities and defect.criterion not in _SHOWN_ALONE
-    if on_the_way and not stub_inside:
-        return "its model is not a stub in the release worker, so nothing can be changed on the way to it"
-    return ""
 
 
 def planted_note(planted: str) -> str:

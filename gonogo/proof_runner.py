@@ -10,7 +10,7 @@ from typing import Any
 from gonogo.criteria import Criteria, Criterion
 from gonogo.errors import EvidenceError
 from gonogo.figures import printable, shortened
-from gonogo.model import Status
+from gonogo.model import Level, Phase, Status
 from gonogo.proof import Seen
 from gonogo.proving import Job
 from gonogo.pytest_runs import PytestRuns, RunBroke
@@ -18,9 +18,8 @@ from gonogo.runs import RunDirectory
 
 __all__ = ["PytestRunner", "seen_in"]
 
-_REFUSED = re.compile(
-    r"^ERROR: the defect \S+ cannot be planted: (.+)$", re.MULTILINE
-)  # gonogo.targets.planted says it
+# gonogo.targets.planted and gonogo.plantable say it
+_REFUSED = re.compile(r"^ERROR: the defect \S+ cannot be planted: (.+)$", re.MULTILINE)
 _REASON = 500
 
 
@@ -40,6 +39,9 @@ class PytestRunner:
         options = [f"--gonogo-criterion={job.criterion}"]
         if job.planted:
             options.append(f"--gonogo-planted={job.planted}")
+        levels = self.criteria[job.criterion].levels
+        if levels[Phase.PRE] is Level.NOT_JUDGED and levels[Phase.NIGHTLY] is not Level.NOT_JUDGED:
+            options.append(f"--gonogo-phase={Phase.NIGHTLY.value}")
         run = self.runs.run(job.name, options)
         if refused := _REFUSED.search(run.text):
             return Seen(None, lacking=printable(refused[1]))

@@ -234,8 +234,12 @@ class Plan:
         return cls(criteria, defects, itself, decisions)
 
     def is_measured(self, criterion: str) -> bool:
-        """Whether a criterion rests on measurements, which take a machine for themselves."""
+        """Whether a criterion rests on measurements."""
         return self.criteria[criterion].measured
+
+    def runs_alone(self, criterion: str) -> bool:
+        """Whether a run of a criterion takes the machine for itself: it measures, or users of a stage must not wait for others."""
+        return self.is_measured(criterion) or Ability.STAGE in self.criteria[criterion].needs
 
     def open_defects(self, results: Results) -> list[PlantedDefect]:
         """The defects that nothing is known of yet."""
@@ -267,7 +271,7 @@ class Prover:
         results: what is known already, and where the rest is kept.
         runner: makes one run; raises a GonogoError where it did not come to a verdict.
         unchanged: raises where the files that the proof holds for are no longer the same.
-        workers: how many runs go on at a time, of criteria that are not measured.
+        workers: how many runs go on at a time, of criteria whose runs need not go alone.
     """
 
     plan: Plan
@@ -279,17 +283,21 @@ class Prover:
 
     def run(self) -> Iterator[tuple[Job, Record | None]]:
         """Every run as it ends, with its result; with none where it broke, and ``broken`` says why."""
-        yield from self._side_by_side([Job(one) for one in self.plan.open_controls(self.results)])
+        yield from self._each([Job(one) for one in self.plan.open_controls(self.results)])
         jobs = [Job(one.criterion, one.id) for one in self.plan.open_defects(self.results)]
         # a NO-GO shows nothing while nobody knows that it is not there without the defect as well
-        compared = [job for job in jobs if self.results.control(job.criterion) is not None]
-        yield from self._side_by_side([job for job in compared if not self.plan.is_measured(job.criterion)])
-        for job in jobs:
-            if self.plan.is_measured(job.criterion):
-                yield job, self._made(job, partial(self.runner, job))
+        compared = {job for job in jobs if self.results.control(job.criterion) is not None}
+        yield from self._each([job for job in jobs if job in compared or self.plan.is_measured(job.criterion)])
         for criterion in self.plan.itself:
             job = Job(criterion, NOTHING)
             while self.plan.missing_claims(criterion, self.results) and job.name not in self.broken:
+                yield job, self._made(job, partial(self.runner, job))
+
+    def _each(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Record | None]]:
+        """First those that may go side by side, then the others, one after the other."""
+        yield from self._side_by_side([job for job in jobs if not self.plan.runs_alone(job.criterion)])
+        for job in jobs:
+            if self.plan.runs_alone(job.criterion):
                 yield job, self._made(job, partial(self.runner, job))
 
     def _side_by_side(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Record | None]]:

@@ -26,6 +26,7 @@ from gonogo.standing import Standing
 from gonogo.stub import FaultPlan, LlmFault
 from gonogo.stub.remote import RemoteStub, served_stub
 from gonogo.targets.looking import Looker
+from gonogo.targets.planted_stage import planted_stage
 from gonogo.targets.sockets import SocketTransport
 from gonogo.targets.stage import Stage, StageContext, open_stage
 from gonogo.triggers import Alarm, Signal, Trigger, WatchRules
@@ -85,7 +86,7 @@ class Rehearsal:
 
     @cached_property
     def stage(self) -> Stage:
-        """The stage, with the previous release in service."""
+        """The stage, with the previous release in service, and with what is planted in it on purpose."""
         project = self._definitions.project
         context = StageContext(
             project.root,
@@ -97,7 +98,7 @@ class Rehearsal:
         stage = open_stage(project.stage, context)
         self._stack.callback(stage.close)
         self._serves = "baseline"
-        return stage
+        return self._stack.enter_context(planted_stage(stage, project.candidate.planted))
 
     @cached_property
     def cases(self) -> tuple[Case, ...]:

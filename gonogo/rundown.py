@@ -32,6 +32,7 @@ from gonogo.model import (
     Status,
     Verdict,
 )
+from gonogo.plantable import check_planted
 from gonogo.planting import planted_note
 from gonogo.report import allure as allure_report
 from gonogo.report.document import verdict_document
@@ -98,11 +99,14 @@ def begin_run(workbench: Workbench, phase: Phase, *, reports: Path, suites: Sequ
                 releases[role] |= {**asked, "source": workbench.candidate.source}
         except (ProductError, ServiceGone) as error:
             failure = str(error).splitlines()[0]
+    facts = definitions.facts(phase, abilities)
+    if not failure:  # what did not even start does not say what it would offer
+        check_planted(definitions.project.candidate.planted, facts.abilities)
     started = datetime.now(UTC)
     info = RunInfo(
         id=f"{started:%Y%m%dT%H%M%S.%f}"[:-3] + f"Z-{phase.value}",
         started=started.isoformat(timespec="milliseconds"),
-        facts=definitions.facts(phase, abilities),
+        facts=facts,
         releases=releases,
         titles={step.id: step.path for step in definitions.workflow.steps},
         failure=failure,
@@ -145,14 +149,7 @@ class Rundown:
         cache here.
         """
         self._look_again()  # what is measured must be what was looked at
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            *items,
-            *arguments,
-            "-q",
-        ]
+        command = [sys.executable, "-m", "pytest", *items, *arguments, "-q"]
         command.append(f"--gonogo-measured-run={self.directory.ask_in()}@{self.directory.path}")
         log = self.directory.path / "measured.log"
         with tempfile.TemporaryDirectory(prefix="gonogo-cache-") as cache, log.open("wb") as output:

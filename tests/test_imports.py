@@ -43,6 +43,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "evidence",
         "found_proof",
         "hygiene",
+        "plantable",
+        "planted_documents",
         "planting",
         "margins",
         "project",

@@ -16,7 +16,7 @@ from gonogo.clock import OwnClock
 from gonogo.criteria import Criterion
 from gonogo.errors import TargetError
 from gonogo.evidence import Shard
-from gonogo.model import Ability, Collected, Evidence, Gap, Status
+from gonogo.model import Ability, Collected, Evidence, Gap, Level, Phase, Status
 from gonogo.planting import Planting
 from gonogo.proof import Seen
 from gonogo.proof_runner import PytestRunner, seen_in
@@ -74,7 +74,7 @@ class TestSeen:
             seen_in(run, STRUCTURE)
 
 
-MakeRunner = Callable[[str], PytestRunner]
+MakeRunner = Callable[..., PytestRunner]
 
 
 @pytest.fixture
@@ -82,23 +82,22 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeRunner:
     """A runner over a module of tests that is no suite, whose conftest.py lets it take the options."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # no plugin is of use here, and each takes its time
 
-    def made(test: str) -> PytestRunner:
+    def made(test: str, asked: Criterion = STRUCTURE) -> PytestRunner:
         (tmp_path / "suites").mkdir()
         (tmp_path / "pytest.ini").write_text("[pytest]\n")
-        options = "planted", "criterion", "report"
+        options = "planted", "criterion", "report", "phase"
         lines = [f"    parser.addoption('--gonogo-{one}')\n" for one in options]
         (tmp_path / "conftest.py").write_text(f"def pytest_addoption(parser):\n{''.join(lines)}")
         (tmp_path / "suites" / "test_it.py").write_text(test)
-        one: Criterion = STRUCTURE
         suites = Suites(tmp_path / "pytest.ini", (tmp_path / "suites",))
-        return PytestRunner(PytestRuns(tmp_path, suites, tmp_path / "runs"), criteria(one))
+        return PytestRunner(PytestRuns(tmp_path, suites, tmp_path / "runs"), criteria(asked))
 
     return made
 
 
 SHOWS = """
 def test_it(pytestconfig, request):
-    told = [pytestconfig.getoption(f"--gonogo-{one}") for one in ("planted", "criterion", "report")]
+    told = [pytestconfig.getoption(f"--gonogo-{one}") for one in ("planted", "criterion", "report", "phase")]
     print("\\nERROR:", *told, pytestconfig.pluginmanager.hasplugin("cacheprovider"))
     assert False
 """
@@ -109,13 +108,22 @@ def test_the_defect_the_criterion_and_the_folder_are_handed_on(runner: MakeRunne
     with pytest.raises(RunBroke, match="pytest ended with status 1"):
         made(Job("structure", "swapped"))
     folder = tmp_path / "runs" / "structure-swapped"
-    assert f"ERROR: swapped structure {folder} False" in (folder / "pytest.log").read_text()
+    assert f"ERROR: swapped structure {folder} None False" in (folder / "pytest.log").read_text()
     with pytest.raises(RunBroke):
         made(Job("structure"))
     unplanted = tmp_path / "runs" / "structure-unplanted"
-    assert f"ERROR: None structure {unplanted} False" in (unplanted / "pytest.log").read_text()
+    assert f"ERROR: None structure {unplanted} None False" in (unplanted / "pytest.log").read_text()
     made.forget(Job("structure"))
     assert not unplanted.exists()
+
+
+def test_what_is_judged_at_night_alone_is_judged_as_at_night(runner: MakeRunner, tmp_path: Path) -> None:
+    levels = {**dict.fromkeys(Phase, Level.NOT_JUDGED), Phase.NIGHTLY: Level.REQUIRED}
+    made = runner(SHOWS, criterion("monitoring", levels=levels))
+    with pytest.raises(RunBroke):
+        made(Job("monitoring", "log-unstructured"))
+    folder = tmp_path / "runs" / "monitoring-log-unstructured"
+    assert f"ERROR: log-unstructured monitoring {folder} nightly False" in (folder / "pytest.log").read_text()
 
 
 def test_a_run_that_cannot_begin_is_told_by_its_error(runner: MakeRunner) -> None:
@@ -136,7 +144,7 @@ def test_a_defect_that_the_release_cannot_have_is_not_applicable(runner: MakeRun
     conftest = tmp_path / "conftest.py"
     raising = f"def pytest_configure():\n    raise __import__('pytest').UsageError({str(refused.value)!r})\n"
     conftest.write_text(conftest.read_text() + raising)
-    seen = made(Job("no-breaking-changes", "other-model"))
+    seen = made(Job("structure", "other-model"))
     assert seen == Seen(None, lacking="the release does not offer: reply")
 
 

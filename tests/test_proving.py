@@ -228,6 +228,32 @@ def test_several_runs_go_side_by_side_and_measured_ones_alone(path: Path) -> Non
     assert prover.plan.is_complete(prover.results)
 
 
+def test_a_run_on_a_stage_goes_alone_when_the_others_have_ended(path: Path) -> None:
+    staged = criteria(criterion("swap", needs=(Ability.STAGE,)), criterion("structure"))
+    catalogue = (Defect("cut", "swap"), Defect("refused", "swap"), *CATALOGUE)
+    fake = Fake()
+    at_once: list[set[str]] = []
+    going: set[str] = set()
+
+    def run_one(job: Job) -> Seen:
+        going.add(job.name)
+        at_once.append(set(going))
+        try:
+            return fake(job)
+        finally:
+            going.discard(job.name)
+
+    prover = Prover(Plan.of(staged, catalogue), Results.open(path, FILES), run_one, lambda: None, workers=4)
+    for _ in prover.run():
+        pass
+    assert fake.jobs[0] == "structure-unplanted"
+    assert fake.jobs[1] == "swap-unplanted"
+    assert {*fake.jobs[2:4]} == {"structure-swapped", "structure-doubled"}
+    assert fake.jobs[4:] == ["swap-cut", "swap-refused"]
+    assert all(len(names) == 1 for names in at_once if any(name.startswith("swap") for name in names))
+    assert prover.plan.is_complete(prover.results)
+
+
 class TestResults:
     def kept(self, path: Path) -> bytes:
         run(path, Fake())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -39,10 +41,11 @@ class Lanes:
         monkeypatch.setattr(Rehearsal, "fire", fire)
 
 
-def rehearsal(tmp_path: Path) -> Rehearsal:
-    nothing: Any = None
+def rehearsal(tmp_path: Path, planted: str = "") -> Rehearsal:
+    definitions = load_definitions(find_project(ROOT).with_planted(planted))
+    baseline: Any = SimpleNamespace(release=definitions.project.baseline)
     known: Any = "what the previous release answers"
-    return Rehearsal(load_definitions(find_project(ROOT)), nothing, tmp_path, {}, known)
+    return Rehearsal(definitions, baseline, tmp_path, {}, known)
 
 
 def test_every_trigger_is_fired_once_on_as_many_stages_as_are_asked_for(
@@ -70,3 +73,18 @@ def test_what_breaks_off_one_breaks_off_all(tmp_path: Path, monkeypatch: pytest.
     lanes.refused = one.rules.triggers[0].id
     with pytest.raises(TargetError, match="no stage"):
         one.fire_all(stages=1, rate=20, reference=2, patience=60)
+
+
+@pytest.mark.parametrize("planted", ["", "nothing", "rollback-fails"])
+def test_what_is_planted_in_a_deployment_stands_around_its_stage(
+    planted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[str] = []
+    real = SimpleNamespace(rollback=("restore",), url="http://127.0.0.1:9", close=lambda: closed.append("closed"))
+    monkeypatch.setattr("gonogo.rehearsal.open_stage", lambda reference, context: real)
+    monkeypatch.setattr("gonogo.rehearsal.served_stub", lambda folders: nullcontext("http://127.0.0.1:9"))
+    one = rehearsal(tmp_path, planted)
+    assert (one.stage.rollback == ("restore",)) is (planted != "rollback-fails")
+    assert one.stage.url == real.url
+    one.close()
+    assert closed == ["closed"]

@@ -12,7 +12,8 @@ from gonogo.clock import OwnClock
 from gonogo.errors import TargetError
 from gonogo.grammar import Grammar
 from gonogo.model import Ability, Case, Json, Message, Prompt, Reply, Request, Step
-from gonogo.planting import Planting, find_defect, why_not
+from gonogo.plantable import why_not
+from gonogo.planting import Planting, find_defect
 from gonogo.stub import Stub
 from gonogo.stub.in_process import ModelClock
 from gonogo.stub.protocols import prompt_of

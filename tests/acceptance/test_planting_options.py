@@ -122,6 +122,79 @@ def test_a_defect_that_this_release_cannot_have_says_why(judge: Judge) -> None:
     assert "errors-twice cannot be planted: the release does not offer: reply" in answer.output
 
 
+HYGIENE = """
+[[criterion]]
+id = "hygiene"
+title = "Definitions agree with themselves"
+group = "Prompts"
+per = ["step"]
+needs = ["definitions"]
+pre = "advisory"
+post-stub = "advisory"
+post-real = "advisory"
+nightly = "advisory"
+
+[[criterion]]
+id = "signed"
+title = "Nobody complains"
+group = "Operation"
+per = ["run"]
+pre = "advisory"
+post-stub = "advisory"
+post-real = "advisory"
+nightly = "advisory"
+"""
+TEST_HYGIENE = """\
+import pytest
+
+from gonogo.hygiene import definition_agrees
+
+pytestmark = pytest.mark.criterion("hygiene")
+
+
+def test_hygiene(step, grammar, evidence):
+    evidence.add(None, definition_agrees(step, grammar))
+"""
+TEST_SIGNED = """\
+from datetime import UTC, datetime
+
+import pytest
+
+from gonogo.signoffs import standing
+
+pytestmark = pytest.mark.criterion("signed")
+
+
+def test_signed(definitions, evidence):
+    evidence.assess(standing(definitions.signoffs, ["code-review"], "2.0", datetime.now(UTC).date()))
+"""
+
+
+@pytest.mark.parametrize(
+    ("defect", "criterion", "unplanted", "said"),
+    [
+        ("templates-exchanged", "hygiene", "GO", "stands on the other side"),
+        ("complaint-open", "signed", "INCONCLUSIVE", "complaint planted of 2000-01-01 by gonogo is open"),
+    ],
+)
+def test_what_people_wrote_is_judged_with_the_defect_that_is_planted_in_it(
+    project: Path, judge: Judge, defect: str, criterion: str, unplanted: str, said: str
+) -> None:
+    write(project, "acceptance/criteria.toml", CRITERIA + HYGIENE)
+    write(project, "acceptance/test_hygiene.py", TEST_HYGIENE)
+    write(project, "acceptance/test_signed.py", TEST_SIGNED)
+    assert judge().verdicts[criterion] == unplanted
+    answer = judge(f"--gonogo-planted={defect}", f"--gonogo-criterion={criterion}")
+    assert answer.verdicts[criterion] == "NO-GO", answer.output
+    assert said in answer.reasons(criterion)
+
+
+def test_a_defect_of_a_stage_takes_a_stage(judge: Judge) -> None:
+    answer = judge("--gonogo-planted=hand-over-cuts")
+    assert (answer.status, answer.folder) == (4, None)
+    assert "ERROR: the defect hand-over-cuts cannot be planted: the release does not offer: stage" in answer.output
+
+
 def test_nothing_is_planted_in_a_live_service(judge: Judge) -> None:
     answer = judge("--gonogo-phase=post", "--gonogo-target=http://127.0.0.1:1", "--gonogo-planted=counter")
     assert (answer.status, answer.folder) == (4, None)

@@ -200,7 +200,7 @@ class Project:
         Raises:
             DefinitionError: there is no such defect.
         """
-        if planted != NOTHING:
+        if planted not in ("", NOTHING):
             find_defect(planted)
         return replace(self, candidate=replace(self.candidate, planted=planted))
 

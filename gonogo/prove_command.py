@@ -100,6 +100,7 @@ class Proving:
     help="How many claims of each measured criterion are decided on a release that is held against itself.",
 )
 @click.option("--only", metavar="ID", multiple=True, help="Only this defect, or those of this criterion; repeatable.")
+@click.option("--stage", is_flag=True, help="Also what is planted in deployments, where each run takes minutes.")
 @click.option("--again", is_flag=True, help="Begin anew; without it, what is known of the same suites is kept.")
 @click.option(
     "--mutants",
@@ -109,7 +110,7 @@ class Proving:
 @click.option("--list", "listing", is_flag=True, help="Show what is planted, and what became of it; run nothing.")
 @click.pass_context
 def prove(
-    context: click.Context, decisions: int, only: Sequence[str], again: bool, mutants: bool, listing: bool
+    context: click.Context, decisions: int, only: Sequence[str], stage: bool, again: bool, mutants: bool, listing: bool
 ) -> None:
     """Show that the suites catch planted defects, and how often they err.
 
@@ -123,7 +124,8 @@ def prove(
             raise click.UsageError("--list shows what is planted, and mutants are found one by one; leave it out")
         with _terminated():
             context.exit(exit_status(_by_mutants(only, again=again)))
-    proving = open_proving(decisions, only, Results.read if listing else _opening(context, again=again))
+    opened = Results.read if listing else _opening(context, again=again)
+    proving = open_proving(decisions, only, opened, stage=stage or listing)
     console = Console(highlight=False, markup=False, emoji=False)
     if listing:
         known = {defect: one for each in proving.criteria for defect, one in proving.results.shown(each).items()}
@@ -153,8 +155,12 @@ def _by_mutants(only: Sequence[str], *, again: bool) -> Status:
     return prove_by_mutants(definitions, suites, contents, only, again=again, workers=_processors())
 
 
-def open_proving(decisions: int, only: Sequence[str], opened: Callable[[Path, Mapping[str, str]], Results]) -> Proving:
+def open_proving(
+    decisions: int, only: Sequence[str], opened: Callable[[Path, Mapping[str, str]], Results], *, stage: bool = False
+) -> Proving:
     """What is to be proven of the project in this folder; ``opened`` opens its results, given their path and files.
+
+    ``stage``: whether what is planted on a stage belongs to it, where ``only`` names nothing.
 
     Raises:
         GonogoError: the project cannot be loaded, what was chosen is not there, or the results are damaged.
@@ -171,7 +177,7 @@ def open_proving(decisions: int, only: Sequence[str], opened: Callable[[Path, Ma
             f"catalogue has defects for: {known}"
         )
     _check(only, whole)
-    plan = Plan.of(criteria, CATALOGUE.values(), only=only, decisions=decisions)
+    plan = Plan.of(criteria, CATALOGUE.values(), only=only, decisions=decisions, stage=stage)
     folder = project.reports / "proof" / files_hash(contents.proven)[:16]
     results = opened(folder / "results.jsonl", contents.proven)
     return Proving(definitions, contents, suites, whole, plan, results)

@@ -224,11 +224,21 @@ class Plan:
 
     @classmethod
     def of(
-        cls, criteria: Criteria, catalogue: Iterable[PlantedDefect], *, only: Sequence[str] = (), decisions: int = 100
+        cls,
+        criteria: Criteria,
+        catalogue: Iterable[PlantedDefect],
+        *,
+        only: Sequence[str] = (),
+        decisions: int = 100,
+        stage: bool = True,
     ) -> Plan:
-        """The plan for a project; ``only`` names defects or criteria."""
+        """The plan for a project; ``only`` names defects or criteria, else ``stage`` says whether those on a stage belong to it."""
         known = [one for one in catalogue if one.criterion in criteria]
-        defects = [one for one in known if not only or one.id in only or one.criterion in only]
+        defects = [
+            one
+            for one in known
+            if (one.id in only or one.criterion in only if only else stage or not _is_staged(criteria, one.criterion))
+        ]
         wanted = {one.criterion for one in known if not only or one.criterion in only}
         itself = [one.id for one in criteria.criteria if one.measured and one.id in wanted]
         return cls(criteria, defects, itself, decisions)
@@ -239,7 +249,7 @@ class Plan:
 
     def runs_alone(self, criterion: str) -> bool:
         """Whether a run of a criterion takes the machine for itself: it measures, or users of a stage must not wait for others."""
-        return self.is_measured(criterion) or Ability.STAGE in self.criteria[criterion].needs
+        return self.is_measured(criterion) or _is_staged(self.criteria, criterion)
 
     def open_defects(self, results: Results) -> list[PlantedDefect]:
         """The defects that nothing is known of yet."""
@@ -260,6 +270,11 @@ class Plan:
     def is_complete(self, results: Results) -> bool:
         """Whether there is nothing left to be done."""
         return not self.open_defects(results) and not any(self.missing_claims(one, results) for one in self.itself)
+
+
+def _is_staged(criteria: Criteria, criterion: str) -> bool:
+    """Whether a run of a criterion deploys releases, which takes minutes."""
+    return Ability.STAGE in criteria[criterion].needs
 
 
 @dataclass

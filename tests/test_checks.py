@@ -17,6 +17,7 @@ from gonogo.checks import (
     nothing_internal,
     same_text,
     sections_in_order,
+    sections_told,
     templates_verbatim,
     text_difference,
 )
@@ -40,6 +41,28 @@ def test_a_faultless_prompt_passes_every_check() -> None:
     assert failing(templates_verbatim(PROMPT, STEP, INPUTS, GRAMMAR)) == []
     assert mapped(PROMPT) == []
     assert len(list(inputs_mapped(PROMPT, STEP, INPUTS, GRAMMAR))) == 3
+
+
+SECTIONS = {name: body.strip("\n") for name, body in GRAMMAR.parse(PROMPT).as_mapping().items()}
+
+
+def test_sections_that_are_told_must_be_those_of_the_prompt() -> None:
+    assert sections_told(PROMPT, SECTIONS, GRAMMAR) == Finding("sections told", True, "3 sections, as they are told")
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ({**SECTIONS, "TASK": SECTIONS["TASK"][1:]}, "section TASK is told to be "),
+        ({**SECTIONS, "TASK": SECTIONS["TASK"] + " "}, "section TASK is told to be "),
+        ({**SECTIONS, "MORE": "x"}, "section MORE is told to be 'x', and is something else"),
+        ({"CONTEXT": SECTIONS["CONTEXT"], "TASK": SECTIONS["TASK"]}, "section RESPONSE is told to be nothing"),
+    ],
+)
+def test_sections_that_are_told_otherwise_fail(told: dict[str, str], reason: str) -> None:
+    finding = sections_told(PROMPT, told, GRAMMAR)
+    assert not finding.ok
+    assert finding.reason.startswith(reason)
 
 
 @settings(max_examples=60, deadline=None)

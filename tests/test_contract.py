@@ -131,3 +131,14 @@ def test_a_place_is_a_path_of_keys(path: str, found: Json) -> None:
 def test_what_is_no_contract_is_refused_with_its_place_and_a_remedy(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(DefinitionError, match=re.escape(said)):
         read(tmp_path, text)
+
+
+def test_sections_are_read_where_criteria_toml_names_a_place_for_them(tmp_path: Path) -> None:
+    shown: Json = {"sections": {"TASK": "write"}}
+    assert read(tmp_path, WHOLE).sections(shown) == {}, "what stands there in another application may be anything"
+    named = read(tmp_path, WHOLE.replace("[answers]", "[answers]\nsections = 'sections'"))
+    assert named.sections(shown) == {"TASK": "write"}
+    assert named.sections({"sections": {}}) == {}
+    for other in ({}, {"sections": ["TASK"]}, {"sections": {"TASK": 1}}):
+        with pytest.raises(ValueError, match="there are no sections at 'sections' of the preview"):
+            named.sections(other)

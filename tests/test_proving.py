@@ -254,6 +254,18 @@ def test_a_run_on_a_stage_goes_alone_when_the_others_have_ended(path: Path) -> N
     assert prover.plan.is_complete(prover.results)
 
 
+def test_what_is_planted_on_a_stage_belongs_to_a_plan_that_asks_for_it() -> None:
+    staged = criteria(criterion("swap", needs=(Ability.STAGE,)), criterion("structure"))
+    catalogue = (Defect("cut", "swap"), *CATALOGUE)
+
+    def planned(only: Sequence[str] = (), *, stage: bool) -> set[str]:
+        return {one.criterion for one in Plan.of(staged, catalogue, only=only, stage=stage).defects}
+
+    assert planned(stage=False) == {"structure"}
+    assert planned(stage=True) == {"structure", "swap"}
+    assert planned(["swap"], stage=False) == {"swap"}, "it was named"
+
+
 class TestResults:
     def kept(self, path: Path) -> bytes:
         run(path, Fake())

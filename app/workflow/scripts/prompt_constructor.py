@@ -25,8 +25,8 @@
 pass: what a user wrote is never expanded.
 
 Escaping keeps the sections apart whatever a value holds: two spaces follow every line boundary of a value, so that none
-of its lines starts in column 0, where headings stand. `escape` and `unescape` are each other's inverse. A value that
-replaces a placeholder at the start of a template's line has no text before it; there, two spaces stand before it too.
+of its lines starts in column 0, where headings stand. Taking them away gives the value back. A value that replaces a
+placeholder at the start of a template's line has no text before it; there, two spaces stand before it too.
 """
 
 from __future__ import annotations
@@ -47,7 +47,6 @@ __all__ = [
     "PromptMetadata",
     "construct_prompt",
     "escape",
-    "unescape",
 ]
 
 SECTIONS: Final = ("CONTEXT", "TASK", "RESPONSE")
@@ -112,14 +111,6 @@ def escape(value: str) -> str:
     return INDENT.join((value + "x").splitlines(keepends=True))[:-1]
 
 
-def unescape(value: str) -> str:
-    """Undo `escape`. Raises ValueError where a line lacks its two spaces, as in text that `escape` never wrote."""
-    first, *rest = (value + "x").splitlines(keepends=True)
-    if not all(line.startswith(INDENT) for line in rest):
-        raise ValueError("this text was not escaped: a line after the first does not start with two spaces")
-    return "".join([first, *(line[len(INDENT) :] for line in rest)])[:-1]
-
-
 class _Piece(NamedTuple):
     """A stretch of a template and, unless it is the last one, the placeholder that follows it."""
 
@@ -178,7 +169,7 @@ def construct_prompt(step: Step, inputs: Mapping[str, str]) -> ConstructedPrompt
     if "\0" in joined or not (ascii_only or _encodable(joined)):
         raise PromptConstructionError(step.id, _input_problems(step, inputs))
     if any(boundary in joined for boundary in (_ODD_ASCII_BOUNDARIES if ascii_only else _ODD_BOUNDARIES)):
-        escaped = [INDENT.join((value + "x").splitlines(True))[:-1] for value in values]  # escape(), without its calls
+        escaped = [escape(value) for value in values]
     else:
         escaped = [value.replace("\n", "\n  ") for value in values]  # the same where newlines are the only boundaries
     del joined  # long inputs would stand in memory once more

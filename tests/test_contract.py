@@ -139,6 +139,7 @@ def test_sections_are_read_where_criteria_toml_names_a_place_for_them(tmp_path: 
     named = read(tmp_path, WHOLE.replace("[answers]", "[answers]\nsections = 'sections'"))
     assert named.sections(shown) == {"TASK": "write"}
     assert named.sections({"sections": {}}) == {}
-    for other in ({}, {"sections": ["TASK"]}, {"sections": {"TASK": 1}}):
+    others: list[Json] = [{}, {"sections": ["TASK"]}, {"sections": {"TASK": 1}}]
+    for other in others:
         with pytest.raises(ValueError, match="there are no sections at 'sections' of the preview"):
             named.sections(other)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from gonogo.errors import EvidenceError
 from gonogo.figures import printable, shortened
 from gonogo.model import Level, Phase, Status
 from gonogo.proof import Seen
-from gonogo.proving import Job
+from gonogo.proving import NOTHING, Job
 from gonogo.pytest_runs import PytestRuns, RunBroke
 from gonogo.runs import RunDirectory
 
@@ -31,17 +31,25 @@ class PytestRunner:
     criteria: Criteria
 
     def __call__(self, job: Job) -> Seen:
-        """Make a run.
+        """Make a run; one of a defect ends at the first claim that is not GO, as one NO-GO is enough.
 
         Raises:
             RunBroke: it did not come to a verdict.
         """
+        criterion = self.criteria[job.criterion]
         options = [f"--gonogo-criterion={job.criterion}"]
         if job.planted:
             options.append(f"--gonogo-planted={job.planted}")
-        levels = self.criteria[job.criterion].levels
+        levels = criterion.levels
         if levels[Phase.PRE] is Level.NOT_JUDGED and levels[Phase.NIGHTLY] is not Level.NOT_JUDGED:
             options.append(f"--gonogo-phase={Phase.NIGHTLY.value}")
+        if job.planted in ("", NOTHING) or criterion.measured:
+            return self._seen(job, options)
+        seen = self._seen(job, [*options, "-x"])
+        # an INCONCLUSIVE claim may stand before the one that is NO-GO
+        return seen if seen.verdict is Status.NO_GO or seen.lacking else self._seen(job, options)
+
+    def _seen(self, job: Job, options: Sequence[str]) -> Seen:
         run = self.runs.run(job.name, options)
         if refused := _REFUSED.search(run.text):
             return Seen(None, lacking=printable(refused[1]))

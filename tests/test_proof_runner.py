@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from time import monotonic, sleep
@@ -21,7 +22,7 @@ from gonogo.planting import Planting
 from gonogo.proof import Seen
 from gonogo.proof_runner import PytestRunner, seen_in
 from gonogo.proving import Job
-from gonogo.pytest_runs import PytestRuns, RunBroke
+from gonogo.pytest_runs import PytestRun, PytestRuns, RunBroke
 from gonogo.rundown import conclude
 from gonogo.runs import RunDirectory, RunInfo
 from gonogo.stub import Stub
@@ -172,3 +173,43 @@ def test_what_goes_on_is_ended_and_nothing_else_is_begun(runner: MakeRunner, tmp
     assert "pytest ended with status 2" in ends[0]
     with pytest.raises(RunBroke, match="broken off before this run began"):
         made(Job("structure", "other"))
+
+
+class Answering(PytestRuns):
+    """Runs that find what they are told to find, one after the other, and remember what they were asked."""
+
+    def answers(self, *evidence: Evidence) -> Answering:
+        self.evidence = iter(evidence)
+        self.asked: list[list[str]] = []
+        return self
+
+    def run(self, name: str, options: Sequence[str], *, timeout: float = 0.0) -> PytestRun:
+        self.asked.append([one for one in options if not one.startswith("--gonogo")])
+        folder = self.folder / str(len(self.asked))
+        folder.mkdir(parents=True)
+        judged(folder, next(self.evidence), ended())
+        (folder / "reports" / "pytest.log").write_text("")
+        return PytestRun(1, folder / "reports" / "pytest.log")
+
+
+def answering(tmp_path: Path, *evidence: Evidence) -> Answering:
+    return Answering(tmp_path, Suites(tmp_path / "pytest.ini", ()), tmp_path / "runs").answers(*evidence)
+
+
+def test_a_run_of_a_defect_ends_at_the_first_claim_that_is_not_go(tmp_path: Path) -> None:
+    runs = answering(tmp_path, finding(False, reason="two sections"))
+    assert PytestRunner(runs, criteria(STRUCTURE))(Job("structure", "swapped")).verdict is Status.NO_GO
+    assert runs.asked == [["-x"]]
+
+
+def test_where_that_one_is_inconclusive_the_others_are_looked_at_too(tmp_path: Path) -> None:
+    runs = answering(tmp_path, Gap(CLAIM, None, "the prompt moved"), finding(False, reason="two sections"))
+    assert PytestRunner(runs, criteria(STRUCTURE))(Job("structure", "swapped")).verdict is Status.NO_GO
+    assert runs.asked == [["-x"], []]
+
+
+@pytest.mark.parametrize(("planted", "measured"), [("", False), ("nothing", False), ("slower", True)])
+def test_what_is_counted_or_measured_is_looked_at_as_a_whole(tmp_path: Path, planted: str, measured: bool) -> None:
+    runs = answering(tmp_path, finding(False, reason="two sections"))
+    PytestRunner(runs, criteria(replace(STRUCTURE, measured=measured)))(Job("structure", planted))
+    assert runs.asked == [[]]

@@ -18,10 +18,13 @@ def _output(step: Step, **changes: str) -> Step:
     return replace(step, output_format=changed)
 
 
-def _twice(step: Step) -> Step:
+def _more(step: Step, field: str, name: str) -> Step:
+    return replace(step, inputs=(*step.inputs, InputField(field, name)))
+
+
+def _named(step: Step, change: Callable[[str], str]) -> Step:
     first, *rest = step.inputs
-    twin = InputField(f"{first.field}_again", first.name)
-    return replace(step, inputs=(first, *rest, twin))
+    return replace(step, inputs=(replace(first, name=change(first.name)), *rest))
 
 
 # Each of these breaks construction by itself.
@@ -35,7 +38,18 @@ TEMPLATE_FAULTS: Mapping[str, Callable[[Step], Step]] = {
     "a reference to no input": lambda step: replace(step, task_prompt=step.task_prompt + "\nSee [data:nowhere]."),
     "a malformed reference": lambda step: replace(step, task_prompt=step.task_prompt + "\nSee [data:]."),
     "a blank system prompt": lambda step: replace(step, system_prompt="  \n"),
-    "two inputs of one name": _twice,
+    "a blank task prompt": lambda step: replace(step, task_prompt="\n"),
+    "an output template on the input side": lambda step: replace(
+        step, input_format=replace(step.input_format, kind="output")
+    ),
+    "a heading inside the system prompt": lambda step: replace(step, system_prompt=step.system_prompt + "\nTASK:"),
+    "a reference inside the instructions": lambda step: _output(step, llm_instructions="Answer [data:title]."),
+    "two inputs of one name": lambda step: _more(step, f"{step.inputs[0].field}_again", step.inputs[0].name),
+    "one input of two names": lambda step: _more(step, step.inputs[0].field, f"{step.inputs[0].name} Again"),
+    "a name with a colon": lambda step: _named(step, lambda name: f"{name}: again"),
+    "a name of two lines": lambda step: _named(step, lambda name: f"{name}\nagain"),
+    "a name with a space at its end": lambda step: _named(step, lambda name: f"{name} "),
+    "a name that is a section's": lambda step: _named(step, lambda name: "TASK"),
 }
 
 

@@ -39,6 +39,14 @@ def test_every_fault_yields_the_simple_prompt(step, cases, criterion, definition
                     expected = baseline.construct(case).text
                     ran = candidate.run(case, script=script, constructor=combination.planted)
                     evidence.add(case, _falls_back(expected, ran))
+                    if combination.planted is None:
+                        evidence.add(case, _is_recognised(ran.run.fallback, criterion.texts("reasons")))
+
+
+def _is_recognised(reason, reasons):
+    """A fault of definitions or inputs is told as one: a constructor that trips over it does not know what is wrong."""
+    told = f"the reason of a fault in definitions or inputs is {reason!r}"
+    return Finding("fallback", reason in reasons, told if reason in reasons else f"{told}, not {' or '.join(reasons)}")
 
 
 def _falls_back(expected, ran):

@@ -173,6 +173,7 @@ _DEFECTS = (
             "fallback-unlogged": "writes no log event of a fallback",
             "fallback-uncounted": "counts no fallback",
             "fallback-untold": "gives no reason of a fallback",
+            "fallback-misread": "gives every fallback a reason that is none",
         },
     ),
     *_all(

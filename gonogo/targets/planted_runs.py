@@ -230,6 +230,7 @@ RUNS: Mapping[str, Callable[[Scene, Step, Run], Run]] = {
     "fallback-unlogged": _when_it_falls_back(lambda run: replace(run, fallback_logged=0)),
     "fallback-uncounted": _when_it_falls_back(lambda run: replace(run, fallback_counted=0)),
     "fallback-untold": _when_it_falls_back(lambda run: replace(run, fallback=None)),
+    "fallback-misread": _when_it_falls_back(lambda run: replace(run, fallback="planted")),
     "fault-taken-for-success": _faults_taken,
     "schema-loosened": _schema_loosened,
     "half-written": _half_written,

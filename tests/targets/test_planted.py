@@ -274,6 +274,7 @@ def test_a_fallback_is_not_heard_of() -> None:
     assert run("fallback-unlogged").fallback_logged == 0
     assert run("fallback-uncounted").fallback_counted == 0
     assert run("fallback-untold").fallback is None
+    assert run("fallback-misread").fallback == "planted"
     assert run("fallback-fails").status == 500
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from gonogo.grammar import Grammar, ParsedPrompt
 from gonogo.model import Finding, FormatTemplate, Json, Step
@@ -12,6 +13,7 @@ from gonogo.model import Finding, FormatTemplate, Json, Step
 __all__ = [
     "inputs_mapped",
     "nothing_internal",
+    "oddities_told",
     "same_text",
     "sections_in_order",
     "sections_told",
@@ -131,6 +133,18 @@ def sections_told(text: str, told: Mapping[str, str], grammar: Grammar) -> Findi
             shown = excerpt(says[name]) if name in says else "nothing"
             return Finding(check, False, f"section {name} is told to be {shown}, and is something else", text)
     return Finding(check, True, f"{len(says)} sections, as they are told")
+
+
+def oddities_told(warnings: Sequence[str], odd: Collection[str]) -> Finding:
+    """A release warns of each input that is odd, by the name of its field, and of nothing else."""
+    check = "warnings"
+    for name in odd:
+        told = sum(bool(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", one)) for one in warnings)
+        if told != 1:
+            return Finding(check, False, f"{told} warnings name {name}, which is odd", "\n".join(warnings))
+    if len(warnings) != len(odd):
+        return Finding(check, False, f"{len(warnings)} warnings of {len(odd)} inputs that are odd", "\n".join(warnings))
+    return Finding(check, True, f"{len(warnings)} warnings, of what is odd")
 
 
 def templates_verbatim(text: str, step: Step, inputs: Mapping[str, str], grammar: Grammar) -> Iterator[Finding]:

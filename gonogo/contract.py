@@ -40,7 +40,9 @@ _ANSWERS: Mapping[str, str] = MappingProxyType(
         "fields": "fields",
         "prompt": "prompt",
         "fallback": "fallback.reason",
-        "sections": "",  # a preview need not tell them, and what stands there in another application may be anything
+        # a preview need not tell these, and what stands there in another application may be anything
+        "sections": "",
+        "warnings": "",
         "output": "output",
         "error": "error",
         "run": "run_id",
@@ -171,6 +173,19 @@ class Contract:
         if not isinstance(shown, dict) or not all(isinstance(text, str) for text in shown.values()):
             raise ValueError(f"there are no sections at {self.answers['sections']!r} of the preview, but {shown!r:.80}")
         return MappingProxyType({name: str(text) for name, text in shown.items()})
+
+    def warnings(self, answer: Json) -> tuple[str, ...] | None:
+        """What a preview says is odd about the inputs; none where criteria.toml names no place for it.
+
+        Raises:
+            ValueError: there is something else.
+        """
+        if not self.answers["warnings"]:
+            return None
+        shown = self.find("warnings", answer)
+        if not isinstance(shown, list) or not all(isinstance(text, str) for text in shown):
+            raise ValueError(f"there are no warnings at {self.answers['warnings']!r} of the preview, but {shown!r:.80}")
+        return tuple(map(str, shown))
 
     def named(self, inputs: Mapping[str, str]) -> dict[str, str]:
         """Inputs by the names that the application has for them."""

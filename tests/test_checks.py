@@ -15,6 +15,7 @@ from gonogo.checks import (
     excerpt,
     inputs_mapped,
     nothing_internal,
+    oddities_told,
     same_text,
     sections_in_order,
     sections_told,
@@ -41,6 +42,23 @@ def test_a_faultless_prompt_passes_every_check() -> None:
     assert failing(templates_verbatim(PROMPT, STEP, INPUTS, GRAMMAR)) == []
     assert mapped(PROMPT) == []
     assert len(list(inputs_mapped(PROMPT, STEP, INPUTS, GRAMMAR))) == 3
+
+
+@pytest.mark.parametrize(
+    ("warnings", "odd", "reason"),
+    [
+        ([], (), "0 warnings, of what is odd"),
+        (["input 'notes' is very long"], {"notes"}, "1 warnings, of what is odd"),
+        ([], {"notes"}, "0 warnings name notes, which is odd"),
+        (["input 'research_notes' is very long"], {"notes"}, "0 warnings name notes, which is odd"),
+        (["input 'notes' is long", "'notes' is empty"], {"notes"}, "2 warnings name notes, which is odd"),
+        (["input 'notes' is long", "mind the gap"], {"notes"}, "2 warnings of 1 inputs that are odd"),
+    ],
+)
+def test_what_is_odd_must_be_warned_of_and_nothing_else(warnings: list[str], odd: set[str], reason: str) -> None:
+    finding = oddities_told(warnings, odd)
+    assert finding.reason == reason
+    assert finding.ok is reason.endswith("of what is odd")
 
 
 SECTIONS = {name: body.strip("\n") for name, body in GRAMMAR.parse(PROMPT).as_mapping().items()}

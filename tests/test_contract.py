@@ -143,3 +143,14 @@ def test_sections_are_read_where_criteria_toml_names_a_place_for_them(tmp_path: 
     for other in others:
         with pytest.raises(ValueError, match="there are no sections at 'sections' of the preview"):
             named.sections(other)
+
+
+def test_warnings_are_read_where_criteria_toml_names_a_place_for_them(tmp_path: Path) -> None:
+    assert read(tmp_path, WHOLE).warnings({"odd": ["long"]}) is None
+    named = read(tmp_path, WHOLE.replace("[answers]", "[answers]\nwarnings = 'odd'"))
+    assert named.warnings({"odd": ["long"]}) == ("long",)
+    assert named.warnings({"odd": []}) == ()
+    others: list[Json] = [{}, {"odd": "long"}, {"odd": [1]}]
+    for other in others:
+        with pytest.raises(ValueError, match="there are no warnings at 'odd' of the preview"):
+            named.warnings(other)

@@ -36,13 +36,14 @@ class WorkerContext:
 class Built:
     """A prompt as the release built it.
 
-    ``fallback`` is the reason why it is the simple prompt, or none; ``sections`` are what the release says that its sections
-    are, empty where it does not say it.
+    ``fallback`` is the reason why it is the simple prompt, or none. ``sections`` are what the release says that its sections
+    are, empty where it does not say it; ``warnings`` what it says is odd about the inputs, none where it never says it.
     """
 
     prompt: Prompt
     fallback: str | None = None
     sections: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    warnings: tuple[str, ...] | None = None
 
     @property
     def text(self) -> str:

@@ -231,7 +231,7 @@ class ReleaseWorker:
         return [
             _product_error(f"{case.path}: the release raised while it built the prompt", one["raised"])
             if "raised" in one
-            else Built(prompt_from_json(one["prompt"]), one["fallback"], MappingProxyType(one["sections"]))
+            else _built(one)
             for some in batched(asked, _AT_A_TIME)
             for case, one in zip(some, self._ask("construct", cases=[case_to_json(case) for case in some]), strict=True)
         ]
@@ -308,6 +308,16 @@ _KINDS: Mapping[str, type[TargetError]] = {
 
 def _plan(fault: LlmFault | FaultPlan) -> FaultPlan:
     return FaultPlan(fault) if isinstance(fault, LlmFault) else fault
+
+
+def _built(told: Mapping[str, Any]) -> Built:
+    warnings = told["warnings"]
+    return Built(
+        prompt_from_json(told["prompt"]),
+        told["fallback"],
+        MappingProxyType(told["sections"]),
+        None if warnings is None else tuple(warnings),
+    )
 
 
 def _product_error(what: str, raised: Mapping[str, str]) -> ProductError:

@@ -166,7 +166,10 @@ class HttpApplication:
     def _built(self, shown: Json) -> Built:
         reason = self.contract.find("fallback", shown)
         return Built(
-            self.contract.prompt(shown), None if reason is None else str(reason), self.contract.sections(shown)
+            self.contract.prompt(shown),
+            None if reason is None else str(reason),
+            self.contract.sections(shown),
+            self.contract.warnings(shown),
         )
 
     def run(self, case: Case, *, watched: bool) -> Run:

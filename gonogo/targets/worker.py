@@ -95,7 +95,12 @@ class Server:
             raise
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the product raises is the product's failure, told as such
             return {"raised": _raised(error)}
-        return {"prompt": prompt_to_json(built.prompt), "fallback": built.fallback, "sections": dict(built.sections)}
+        return {
+            "prompt": prompt_to_json(built.prompt),
+            "fallback": built.fallback,
+            "sections": dict(built.sections),
+            "warnings": None if built.warnings is None else list(built.warnings),
+        }
 
     def run(
         self,

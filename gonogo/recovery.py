@@ -213,7 +213,8 @@ class WayBack:
         findings = [ran, says]
         if answered is not None:
             service = Service(self.url, read_only="preview_inputs" in self.contract.calls)
-            again = replace(self.definitions, project=self.definitions.project.with_service(service, None))
+            released = self.definitions.project.with_planted("")  # what was planted was planted in the candidate
+            again = replace(self.definitions, project=released.with_service(service, None))
             with closing(Workbench(again)) as looking:
                 findings.append(same_prompts(looking.candidate, self.previous))
         recovered = None if answered is None else ended + answered

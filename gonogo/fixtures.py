@@ -177,9 +177,11 @@ def plan_faults(candidate: Target) -> Iterator[Callable[[FaultPlan], None]]:
 
 
 @pytest.fixture(scope="session")
-def race(candidate: Target, baseline: Target) -> Race:
-    """Candidate and baseline, each in several fresh processes, timed by turns."""
-    return Race(lambda count: list(zip(candidate.timed_by_turns(count), baseline.timed_by_turns(count), strict=True)))
+def race(pytestconfig: pytest.Config, definitions: Definitions, candidate: Target) -> Race:
+    """Candidate and baseline, each in several fresh processes, timed by turns; or the candidate and itself, as for ``baseline``."""
+    workbench = pytestconfig.stash[WORKBENCH]
+    other = workbench.twin if definitions.project.candidate.planted == NOTHING else workbench.baseline
+    return Race(lambda count: list(zip(candidate.timed_by_turns(count), other.timed_by_turns(count), strict=True)))
 
 
 @pytest.fixture

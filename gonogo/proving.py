@@ -330,6 +330,9 @@ class Prover:
         except GonogoError as error:
             self.broken[job.name] = str(error)
             return None
+        if job.planted == NOTHING and not found.claims and not found.lacking:
+            self.broken[job.name] = f"no claim of the release against itself was decided: {found.reason}"
+            return None
         self.unchanged()  # else the result would be kept as one of other files
         record = self._record(job, found)
         self.results.add(record)

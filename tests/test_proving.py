@@ -181,6 +181,12 @@ def test_a_measured_run_that_broke_ends_the_runs_of_its_criterion(path: Path) ->
     assert not prover.plan.is_complete(prover.results)
 
 
+def test_a_measured_run_that_decided_nothing_is_no_proof_that_nothing_is_wrong(path: Path) -> None:
+    prover = run(path, Fake({"speed-nothing": Seen(Status.INCONCLUSIVE, "the suite broke")}))
+    assert prover.broken == {"speed-nothing": "no claim of the release against itself was decided: the suite broke"}
+    assert not prover.plan.is_complete(prover.results)
+
+
 def test_nothing_is_planted_where_nobody_knows_how_the_criterion_stands_without_it(path: Path) -> None:
     fake = Fake({"structure-unplanted": RunBroke("it broke")})
     prover = run(path, fake)

@@ -111,7 +111,8 @@ class PytestRuns:
     def _command(self, place: Path, options: Sequence[str]) -> list[str]:
         command = [sys.executable, "-m", "pytest", *map(str, self.suites.folders)]
         command += [f"--rootdir={self.root}", f"--config-file={self.suites.ini}", f"--gonogo-report={place}"]
-        return [*command, *options, "-q", "-p", "no:cacheprovider"]
+        # a report of each would take longer than most runs, and the ledger and the verdict are there without it
+        return [*command, *options, "-q", "-p", "no:cacheprovider", "-p", "no:allure_pytest"]
 
     def _ended(self, command: list[str], log: Path, timeout: float) -> int:
         with log.open("wb") as output:

@@ -122,8 +122,13 @@ def prove(
     if mutants:
         if listing:
             raise click.UsageError("--list shows what is planted, and mutants are found one by one; leave it out")
-        with _terminated():
-            context.exit(exit_status(_by_mutants(only, again=again)))
+        try:
+            with _terminated():
+                status = _by_mutants(only, again=again)
+        except KeyboardInterrupt:
+            click.echo("broken off: gonogo prove --mutants goes on from here")
+            status = Status.INCONCLUSIVE
+        context.exit(exit_status(status))
     opened = Results.read if listing else _opening(context, again=again)
     proving = open_proving(decisions, only, opened, stage=stage or listing)
     console = Console(highlight=False, markup=False, emoji=False)

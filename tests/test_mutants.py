@@ -40,6 +40,12 @@ def test_conditions_are_negated_and_numbers_moved_both_ways() -> None:
     assert {("if ready:", "if not ready:"), ("count = 3", "count = 4"), ("count = 3", "count = 2")} <= found
 
 
+def test_an_operator_is_replaced_by_one_other() -> None:
+    found = changes("text = a + b\nshare = c / d\n")
+    assert len(found) == 2
+    assert {before for before, _ in found} == {"text = a + b", "share = c / d"}
+
+
 def test_what_an_annotation_says_is_no_mutant_where_nobody_evaluates_it() -> None:
     source = (
         "def build(step: int | None, more: dict[int, 'x'] | None = None) -> str | None:\n    kept: int | None = None\n"

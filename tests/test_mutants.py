@@ -117,3 +117,13 @@ def test_without_the_tool_it_is_told_what_to_install(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(__import__("sys").modules, "cosmic_ray", None)
     with pytest.raises(DefinitionError, match=r"pip install 'gonogo\[mutants\]'"):
         places_of("a = 1\n")
+
+
+def test_what_is_explained_still_stands_in_the_sources() -> None:
+    root = Path(__file__).parents[1]
+    rules = load_mutation_rules(root / "acceptance" / "mutants.toml", root=root)
+    sources = {name: (root / name).read_text(encoding="utf-8") for name in rules.files}
+    for one in rules.survivors:
+        lines = " ".join(line.strip() for line in sources[one.file].splitlines())
+        assert one.was in lines, "it was changed since: see whether it still survives"
+        assert one.was != one.becomes

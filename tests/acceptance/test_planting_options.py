@@ -181,7 +181,7 @@ def test_what_people_wrote_is_judged_with_the_defect_that_is_planted_in_it(
     project: Path, judge: Judge, defect: str, criterion: str, unplanted: str, said: str
 ) -> None:
     write(project, "acceptance/criteria.toml", CRITERIA + HYGIENE)
-    write(project, "acceptance/test_hygiene.py", TEST_HYGIENE)
+    write(project, "acceptance/test_wording.py", TEST_HYGIENE)
     write(project, "acceptance/test_signed.py", TEST_SIGNED)
     assert judge().verdicts[criterion] == unplanted
     answer = judge(f"--gonogo-planted={defect}", f"--gonogo-criterion={criterion}")
@@ -198,7 +198,10 @@ def test_a_defect_of_a_stage_takes_a_stage(judge: Judge) -> None:
 def test_nothing_is_planted_in_a_live_service(judge: Judge) -> None:
     answer = judge("--gonogo-phase=post", "--gonogo-target=http://127.0.0.1:1", "--gonogo-planted=counter")
     assert (answer.status, answer.folder) == (4, None)
-    assert "--gonogo-planted is for a release in its own worker, not for a live service" in answer.output
+    assert (
+        "--gonogo-planted (or --gonogo-mutant) is for a release in its own worker, not for a live service"
+        in answer.output
+    )
 
 
 def test_one_criterion_is_run_and_the_rest_deselected(project: Path, judge: Judge) -> None:

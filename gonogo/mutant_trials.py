@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from gonogo.model import Ability, Level, Phase, Status
 from gonogo.mutants import Mutant
 from gonogo.project import Release
 from gonogo.pytest_runs import PytestRuns, RunBroke, RunTookTooLong
+from gonogo.result_lines import whole_lines
 
 __all__ = ["Judges", "MutantTrials", "Tried", "Tries"]
 
@@ -81,7 +82,7 @@ class Tries:
         """
         tries = cls(path)
         content = path.read_bytes() if path.exists() else b""
-        whole = content[: content.rfind(b"\n") + 1]
+        whole = whole_lines(content)
         if whole != content:
             path.write_bytes(whole)
         for number, line in enumerate(whole.splitlines(), start=1):
@@ -154,6 +155,7 @@ class MutantTrials:
         judges: the criteria that may notice.
         tries: what is known, and where the rest is kept.
         scratch: a folder for the changed sources.
+        unchanged: raises where the files that the results hold for are no longer the same.
         workers: how many are tried at a time.
     """
 
@@ -162,6 +164,7 @@ class MutantTrials:
     judges: Judges
     tries: Tries
     scratch: Path
+    unchanged: Callable[[], None]
     workers: int = 1
 
     def each(self, mutants: Iterable[Mutant | None]) -> Iterator[Tried | RunBroke | None]:
@@ -190,6 +193,7 @@ class MutantTrials:
             except RunBroke as error:
                 yield error
                 continue
+            self.unchanged()  # else the result would be kept as one of other files
             self.tries.add(tried)
             yield tried
 
@@ -212,8 +216,11 @@ class MutantTrials:
         verdicts = _verdicts(run.directory().read_json("verdict.json"))
         self.runs.forget(mutant.id)
         # they ran in this order, and those after the first that noticed did not run
-        by = next((one for one in self.judges.criteria if verdicts.get(one) is not Status.GO), "")
-        return Tried.of(mutant, verdicts.get(by) or Status.INCONCLUSIVE if by else Status.GO, by)
+        for one in self.judges.criteria:
+            verdict = verdicts.get(one, Status.INCONCLUSIVE)
+            if verdict is not Status.GO:
+                return Tried.of(mutant, verdict, one)
+        return Tried.of(mutant, Status.GO, "")
 
 
 def _options(tree: Path, criteria: Sequence[str]) -> list[str]:

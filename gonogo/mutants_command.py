@@ -17,7 +17,7 @@ from rich.text import Text
 from gonogo.contents import Contents
 from gonogo.definitions import Definitions
 from gonogo.documents import closest
-from gonogo.errors import DefinitionError
+from gonogo.errors import DefinitionError, EvidenceError
 from gonogo.figures import printable, quantity
 from gonogo.model import Status
 from gonogo.mutant_trials import Judges, MutantTrials, Tried, Tries
@@ -25,9 +25,10 @@ from gonogo.mutants import MutationRules, load_mutation_rules, mutants_of, place
 from gonogo.project import Release
 from gonogo.proof import files_hash
 from gonogo.pytest_runs import PytestRuns, RunBroke
+from gonogo.result_lines import set_aside
 from gonogo.suites import Suites
 
-__all__ = ["Tally", "prove_by_mutants", "rules_of"]
+__all__ = ["Tally", "mutants_folder", "prove_by_mutants"]
 
 
 @dataclass
@@ -62,14 +63,10 @@ class Tally:
         return Status.GO if self.rules.killed.admits(self.noticed) and not self.unexplained else Status.NO_GO
 
 
-def rules_of(definitions: Definitions) -> MutationRules:
-    """What mutants.toml, beside criteria.toml, says.
-
-    Raises:
-        DefinitionError: see ``load_mutation_rules``.
-    """
-    project = definitions.project
-    return load_mutation_rules(project.criteria.with_name("mutants.toml"), root=project.root)
+def mutants_folder(contents: Contents) -> Path:
+    """Where the results for these files lie: the release's own belong to them, as it is they that are changed."""
+    about = {**contents.proven, "candidate": contents.hashes["candidate"]}
+    return contents.project.reports / "proof" / f"mutants-{files_hash(about)[:16]}"
 
 
 def prove_by_mutants(
@@ -80,16 +77,24 @@ def prove_by_mutants(
     Raises:
         GonogoError: a file is not there, no criterion can judge, or results are damaged.
     """
-    project, rules = definitions.project, rules_of(definitions)
+    project = definitions.project
+    rules = load_mutation_rules(project.criteria.with_name("mutants.toml"), root=project.root)
     for name in only:
         if name not in rules.files:
             raise click.UsageError(f"--only {name}: no file of mutants.toml{closest(name, rules.files)}")
     files = [one for one in rules.files if not only or one in only]
-    about = {**contents.proven, "candidate": contents.hashes["candidate"]}
-    folder = project.reports / "proof" / f"mutants-{files_hash(about)[:16]}"
-    folder.mkdir(parents=True, exist_ok=True)
-    if again:
-        (folder / "mutants.jsonl").unlink(missing_ok=True)
+    folder = mutants_folder(contents)
+    results = folder / "mutants.jsonl"
+    if again and results.exists():
+        set_aside(results)
+
+    def unchanged() -> None:
+        if mutants_folder(Contents.of(project, suites.folders)) != folder:
+            raise EvidenceError(
+                f"the suites, criteria, recordings or the candidate were changed meanwhile; what is known is kept in {folder}. "
+                "Run gonogo prove --mutants again: it begins anew with the files of now"
+            )
+
     console = Console(highlight=False, markup=False, emoji=False)
     runs = PytestRuns(project.root, suites, folder / "runs")
     tally = Tally(rules)
@@ -101,7 +106,7 @@ def prove_by_mutants(
             judges = Judges.found(runs, project.candidate, definitions.criteria, Path(scratch))
             console.print(Text(f"judged by {', '.join(judges.criteria)}"), soft_wrap=True)
             trials = MutantTrials(
-                runs, project.candidate, judges, Tries.read(folder / "mutants.jsonl"), Path(scratch), workers
+                runs, project.candidate, judges, Tries.read(results), Path(scratch), unchanged, workers
             )
             every = (one for name, text in sources.items() for one in mutants_of(name, text, places[name]))
             for found in trials.each(every):
@@ -110,7 +115,7 @@ def prove_by_mutants(
     finally:
         runs.stop()
     _say(tally, files, console)
-    console.print(Text(f"written: {printable(str(folder / 'mutants.jsonl'))}"), soft_wrap=True)
+    console.print(Text(f"written: {printable(str(results))}"), soft_wrap=True)
     return tally.status
 
 

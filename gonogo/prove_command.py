@@ -24,7 +24,7 @@ from gonogo.documents import closest
 from gonogo.errors import DefinitionError, EvidenceError
 from gonogo.figures import printable, quantity
 from gonogo.model import Status
-from gonogo.mutants_command import prove_by_mutants
+from gonogo.mutants_command import mutants_folder, prove_by_mutants
 from gonogo.planting import CATALOGUE
 from gonogo.project import find_project
 from gonogo.proof import Itself, Outcome, Proof, Shown, files_hash
@@ -124,7 +124,7 @@ def prove(
             raise click.UsageError("--list shows what is planted, and mutants are found one by one; leave it out")
         try:
             with _terminated():
-                status = _by_mutants(only, again=again)
+                status = _by_mutants(context, only, again=again)
         except KeyboardInterrupt:
             click.echo("broken off: gonogo prove --mutants goes on from here")
             status = Status.INCONCLUSIVE
@@ -153,10 +153,11 @@ def prove(
     context.exit(exit_status(status_of(proving, broken)))
 
 
-def _by_mutants(only: Sequence[str], *, again: bool) -> Status:
+def _by_mutants(context: click.Context, only: Sequence[str], *, again: bool) -> Status:
     definitions = load_definitions(find_project(Path.cwd()))
     suites = find_suites(definitions.project.root)
     contents = Contents.of(definitions.project, suites.folders)
+    context.with_resource(_alone(mutants_folder(contents)))
     return prove_by_mutants(definitions, suites, contents, only, again=again, workers=_processors())
 
 

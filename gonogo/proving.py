@@ -19,6 +19,7 @@ from gonogo.criteria import Criteria
 from gonogo.errors import EvidenceError, GonogoError
 from gonogo.model import Ability, Status
 from gonogo.proof import CriterionProof, Itself, Outcome, Proof, Seen, Shown, outcome_of
+from gonogo.result_lines import set_aside, whole_lines
 
 __all__ = [
     "NOTHING",
@@ -102,7 +103,7 @@ class Results:
         """
         results = cls(path, holds_for)
         try:
-            results._read(_whole_lines(path.read_bytes()))
+            results._read(whole_lines(path.read_bytes()))
         except FileNotFoundError:
             return results
         except OSError as error:
@@ -121,10 +122,10 @@ class Results:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.exists() and again:
-                path.rename(_free_name(path))
+                set_aside(path)
             results = cls.read(path, holds_for)
             content = path.read_bytes() if path.exists() else b""
-            whole = _whole_lines(content)
+            whole = whole_lines(content)
             if whole != content:
                 path.write_bytes(whole)
             if not whole:
@@ -177,17 +178,6 @@ class Results:
                     f"{self.path}:{number}: no result of gonogo prove ({type(error).__name__}: {error}); correct the line, "
                     "or begin anew with --again, which keeps this file"
                 ) from error
-
-
-def _whole_lines(content: bytes) -> bytes:
-    """Without a last line that was cut short."""
-    return content[: content.rfind(b"\n") + 1]
-
-
-def _free_name(path: Path) -> Path:
-    numbers = range(1, 10**6)
-    names = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in numbers)
-    return next(name for name in names if not name.exists())
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "probe_command",
         "proving",
         "pytest_runs",
+        "result_lines",
         "proof_runner",
         "mutants",
         "mutant_trials",

@@ -103,6 +103,7 @@ def test_what_was_broken_off_goes_on(mutable: Path) -> None:
     assert damaged.exit_code == 3
     assert "mutants.jsonl:1: no result of gonogo prove --mutants" in damaged.output
     assert prove("--again").exit_code == 1, "what was damaged is made anew"
+    assert path.with_name("mutants-1.jsonl").read_text(encoding="utf-8") == "{}\n", "and kept"
 
 
 def test_a_file_that_is_none_is_told(mutable: Path) -> None:

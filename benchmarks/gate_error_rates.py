@@ -6,6 +6,8 @@ Both tools decide about the same pairs, by turns, on the same machine:
 - gonogo: a bound of the ratio over fresh pairs of processes, looked at up to three times (``gonogo.latency``);
 - pytest-benchmark: ``--benchmark-compare-fail=median:5%`` (2.5 % where the planted slowdown is 5 %), two runs of pytest.
 
+Every decision is written down as it is made, so that what was broken off goes on where it stopped.
+
 ``python -m benchmarks.gate_error_rates --help``
 """
 
@@ -20,14 +22,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from gonogo.latency import Both, Pair, by_turns, typical
 from gonogo.model import Case
 from gonogo.project import Release
+from gonogo.result_lines import whole_lines
 from gonogo.statistics import Decision, Limit, proportion, pseudomedian
 from gonogo.targets.client import ReleaseWorker
 from gonogo.workflows import load_workflow
@@ -36,6 +40,7 @@ ROOT = Path(__file__).parents[1]
 LOOKS = ((8, 12), (8, 48), (16, 48))  # pairs of processes, turns of each
 CONFIDENCE = 1 - 0.05 / len(LOOKS)  # shared between the looks (Bonferroni)
 STEP = "construct"
+OURS, THEIRS = "gonogo", "pytest-benchmark"
 SETTLING, COUNTED, TOGETHER = 1, 4, 20  # rounds of a turn, and constructions of a round
 PLAIN = Case("plain", STEP, {"loops": "0"})
 
@@ -62,39 +67,57 @@ KINDS = (
 )
 
 
-@dataclass
-class Tally:
-    """What a tool has said of a kind: decisions, the seconds each took, and the ratios it saw."""
+@dataclass(frozen=True)
+class Made:
+    """One decision: who made it about what, beside what; what was said, after how many seconds, and the ratio that was seen."""
 
-    said: list[str] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-    ratios: list[float] = field(default_factory=list)
+    tool: str
+    kind: str
+    busy: bool
+    said: str
+    seconds: float
+    ratio: float
 
-    def add(self, said: str, seconds: float, ratio: float) -> None:
-        """One decision."""
-        self.said.append(said)
-        self.seconds.append(seconds)
-        self.ratios.append(ratio)
 
-    def row(self, tool: str, kind: Kind) -> list[str]:
-        """As the table shows it."""
-        n, slow, undecided = len(self.said), self.said.count("slower"), self.said.count("undecided")
-        if not n:
-            return [tool, kind.name, "0", "", "", "", ""]
-        bound = proportion(slow, n)
-        end = f">= {bound.lower:.1%}" if kind.is_slower else f"<= {bound.upper:.1%}"
-        undecided_end = f"{undecided} (<= {proportion(undecided, n).upper:.1%})"
-        ninth = sorted(self.seconds)[max(0, -(-9 * n // 10) - 1)]
-        seconds = f"{statistics.median(self.seconds):.2f} s, 9 of 10 in {ninth:.2f} s"
-        return [
-            tool,
-            kind.name,
-            str(n),
-            f"{slow} ({end})",
-            undecided_end,
-            f"{statistics.median(self.ratios):.3f}",
-            seconds,
-        ]
+class Decisions:
+    """Those made so far, in memory and in a file, a line each."""
+
+    def __init__(self, file: Path, *, busy: bool) -> None:
+        self._file = file
+        self._busy = busy
+        kept = whole_lines(file.read_bytes()) if file.exists() else b""
+        if file.exists():
+            file.write_bytes(kept)
+        made = [Made(**json.loads(line)) for line in kept.splitlines()]
+        self._made = [one for one in made if one.busy == busy]
+
+    def of(self, tool: str, kind: Kind) -> list[Made]:
+        """What this tool has said of this kind."""
+        return [one for one in self._made if (one.tool, one.kind) == (tool, kind.name)]
+
+    def add(self, tool: str, kind: Kind, decide: Callable[[], tuple[str, float]]) -> None:
+        """Have one more made."""
+        begin = time.monotonic()
+        said, ratio = decide()
+        made = Made(tool, kind.name, self._busy, said, time.monotonic() - begin, ratio)
+        self._made.append(made)
+        with self._file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(made)) + "\n")
+
+
+def row(tool: str, kind: Kind, made: Sequence[Made]) -> list[str]:
+    """What a tool has said of a kind, as the table shows it."""
+    said = [one.said for one in made]
+    n, slow, undecided = len(said), said.count("slower"), said.count("undecided")
+    if not n:
+        return [tool, kind.name, "0", "", "", "", ""]
+    bound = proportion(slow, n)
+    end = f">= {bound.lower:.1%}" if kind.is_slower else f"<= {bound.upper:.1%}"
+    undecided_end = f"{undecided} (<= {proportion(undecided, n).upper:.1%})"
+    ratio = f"{statistics.median(one.ratio for one in made):.3f}"
+    seconds = sorted(one.seconds for one in made)
+    took = f"{statistics.median(seconds):.2f} s, 9 of 10 in {seconds[-(-9 * n // 10) - 1]:.2f} s"
+    return [tool, kind.name, str(n), f"{slow} ({end})", undecided_end, ratio, took]
 
 
 def spent(cases: tuple[Case, Case]) -> Callable[[ReleaseWorker, int, int], float]:
@@ -193,6 +216,44 @@ def _run_pytest(folder: Path, loops: int, options: Sequence[str]) -> int:
     return done.returncode
 
 
+def missing(decisions: Decisions, wanted: Mapping[tuple[str, Kind], int]) -> dict[tuple[str, Kind], int]:
+    """How many decisions of each tool and kind are still to be made."""
+    return {one: max(0, number - len(decisions.of(*one))) for one, number in wanted.items()}
+
+
+def make(decisions: Decisions, wanted: Mapping[tuple[str, Kind], int], *, each: int, busy: bool) -> None:
+    """Make the decisions that are missing, so many of each kind with the same processes."""
+    if not any(missing(decisions, wanted).values()):
+        return
+    with ExitStack() as stack:
+        loops = {kind: loops_for(kind.slower) if kind.is_slower else 0 for kind in KINDS}
+        if busy:
+            circles = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+            stack.callback(circles.wait)
+            stack.callback(circles.kill)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        began = time.monotonic()
+        while left := sum(missing(decisions, wanted).values()):
+            print(f"{time.monotonic() - began:7.0f} s  {left} to go", file=sys.stderr, flush=True)
+            with fresh_processes(LOOKS[-1][0]) as processes:
+                for kind in KINDS * each:
+                    if missing(decisions, wanted)[OURS, kind]:
+                        case = Case(kind.name, STEP, {"loops": str(loops[kind])})
+                        decisions.add(OURS, kind, partial(decide, processes, case, kind.limit))
+            for kind in KINDS:
+                if missing(decisions, wanted)[THEIRS, kind]:
+                    decisions.add(THEIRS, kind, partial(pytest_benchmark_decides, folder, loops[kind], kind.limit))
+
+
+def print_table(decisions: Decisions) -> None:
+    """What each tool has said of each kind."""
+    head = ["tool", "held against", "decisions", "said to be slower", "undecided", "ratio", "seconds for a decision"]
+    rows = [head, *(row(tool, kind, decisions.of(tool, kind)) for kind in KINDS for tool in (OURS, THEIRS))]
+    widths = [max(len(one[column]) for one in rows) for column in range(len(head))]
+    for one in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(one, widths, strict=True)).rstrip())
+
+
 def main() -> None:
     """Decide as often as is asked for, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -202,43 +263,13 @@ def main() -> None:
     parser.add_argument("--theirs", type=int, default=100, help="decisions of pytest-benchmark of each kind")
     parser.add_argument("--each", type=int, default=5, help="decisions of each kind with the same processes")
     parser.add_argument("--busy", action="store_true", help="keep one core busy meanwhile")
+    parser.add_argument("--kept", type=Path, required=True, help="the file of decisions to go on with, or to begin")
     asked = parser.parse_args()
-    ours = {kind: Tally() for kind in KINDS}
-    theirs = {kind: Tally() for kind in KINDS}
-    wanted = {kind: asked.decisions * 3 // 5 if kind.is_slower else asked.decisions for kind in KINDS}
-    with ExitStack() as stack:
-        loops = {kind: loops_for(kind.slower) if kind.is_slower else 0 for kind in KINDS}
-        if asked.busy:
-            busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
-            stack.callback(busy.wait)
-            stack.callback(busy.kill)
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        began = time.monotonic()
-        while any(len(ours[kind].said) < wanted[kind] for kind in KINDS):
-            with fresh_processes(LOOKS[-1][0]) as processes:
-                for kind in KINDS * asked.each:
-                    if len(ours[kind].said) < wanted[kind]:
-                        begin = time.monotonic()
-                        case = Case(kind.name, STEP, {"loops": str(loops[kind])})
-                        said, ratio = decide(processes, case, kind.limit)
-                        ours[kind].add(said, time.monotonic() - begin, ratio)
-            for kind in KINDS:
-                if len(theirs[kind].said) < asked.theirs:
-                    begin = time.monotonic()
-                    said, ratio = pytest_benchmark_decides(folder, loops[kind], kind.limit)
-                    theirs[kind].add(said, time.monotonic() - begin, ratio)
-            done = sum(len(ours[kind].said) for kind in KINDS)
-            print(f"{time.monotonic() - began:7.0f} s  {done} of {sum(wanted.values())}", file=sys.stderr, flush=True)
-    head = ["tool", "held against", "decisions", "said to be slower", "undecided", "ratio", "seconds for a decision"]
-    rows = [head]
-    rows += [
-        tally[kind].row(tool, kind)
-        for kind in KINDS
-        for tool, tally in (("gonogo", ours), ("pytest-benchmark", theirs))
-    ]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    decisions = Decisions(asked.kept, busy=asked.busy)
+    ours = {(OURS, kind): asked.decisions * 3 // 5 if kind.is_slower else asked.decisions for kind in KINDS}
+    theirs = {(THEIRS, kind): asked.theirs for kind in KINDS}
+    make(decisions, ours | theirs, each=asked.each, busy=asked.busy)
+    print_table(decisions)
 
 
 if __name__ == "__main__":

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gonogo.criteria import Criterion, Scope
+from gonogo.criteria import Criteria, Criterion, Scope
 from gonogo.errors import GonogoError
 from gonogo.evidence import Shard
 from gonogo.gathering import ClaimEvidence
-from gonogo.model import Claim, Collected, Level
-from gonogo.verdict import Facts
+from gonogo.model import Claim, Collected, Level, Status
+from gonogo.verdict import Facts, judge_claim
 
 __all__ = ["Collector", "NotASuite"]
 
@@ -88,6 +88,13 @@ class Collector:
                 "this test names no criterion; mark it with @pytest.mark.criterion('…') before it asks for evidence"
             )
         return self._current
+
+    def sampled_no_go(self, criteria: Criteria) -> bool:
+        """Whether the samples of the item that runs now make its claim NO-GO already."""
+        criterion = criteria[self.current.claim.criterion]
+        level = criterion.level(self.facts.phase, synthetic=self.facts.synthetic)
+        decided = judge_claim(self.current.claim, criterion, level, self.facts, self.current.samples)
+        return decided.status is Status.NO_GO
 
     def end(self) -> None:
         """The item came to its end, or was cut off."""

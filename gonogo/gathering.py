@@ -32,6 +32,7 @@ class ClaimEvidence:
     item: str
     write: Callable[[Sequence[Evidence]], None]
     complete: bool = False
+    samples: list[Sampled] = field(default_factory=list)
     _failing: list[Judged] = field(default_factory=list)
     _gaps: list[Gap] = field(default_factory=list)
     _attachments: list[Attachment] = field(default_factory=list)
@@ -55,7 +56,9 @@ class ClaimEvidence:
         Raises:
             EvidenceError: one of them is NaN or infinite.
         """
-        self.write([Sampled(self.claim, name, unit, tuple(values), case.path if case else None)])
+        sampled = Sampled(self.claim, name, unit, tuple(values), case.path if case else None)
+        self.write([sampled])
+        self.samples.append(sampled)
 
     def gap(self, case: Case | None, reason: str, detail: str = "") -> None:
         """Say what could not be judged; the claim cannot be GO any more."""

@@ -12,7 +12,7 @@ from gonogo.documents import closest
 from gonogo.model import Phase
 from gonogo.project import Service
 
-__all__ = ["Settings", "declare", "handed_on", "name_a_suite", "only_shows_something", "settings_of"]
+__all__ = ["Settings", "declare", "ends_at_first", "handed_on", "name_a_suite", "only_shows_something", "settings_of"]
 
 _POST = "post"
 _PHASES = (Phase.PRE.value, _POST, Phase.NIGHTLY.value)
@@ -187,3 +187,8 @@ def only_shows_something(config: pytest.Config) -> bool:
     """Whether pytest was asked for a list and will run no test."""
     shows = ("collectonly", "help", "version", "showfixtures", "show_fixtures_per_test", "markers", "cacheshow")
     return any(getattr(config.option, name, None) for name in shows)
+
+
+def ends_at_first(config: pytest.Config) -> bool:
+    """Whether pytest was asked to end at the first failure (``-x``)."""
+    return bool(config.getoption("maxfail") == 1)

@@ -224,7 +224,7 @@ class Leader:
         if exitstatus in (pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR):
             return (yield)  # nothing was looked at that a verdict could be about
         interrupted = exitstatus == pytest.ExitCode.INTERRUPTED
-        if self._measured and not interrupted:
+        if self._measured and not interrupted and not session.shouldfail:
             self._say(f"gonogo: measuring {len(self._measured)} claims, one after the other, in a process of their own")
             has_cache = self._config.pluginmanager.hasplugin("cacheprovider")
             self._rundown.measure(self._measured, self._pytest_arguments(), self._config.rootpath, has_cache=has_cache)
@@ -248,6 +248,8 @@ class Leader:
         arguments = [f"--rootdir={self._config.rootpath}", *options.handed_on(self._settings)]
         if self._config.pluginmanager.hasplugin("xdist"):
             arguments += ["-n", "0"]
+        if options.ends_at_first(self._config):
+            arguments.append("-x")
         if self._config.pluginmanager.hasplugin("benchmark"):
             arguments.append("--benchmark-quiet")
         if self._config.inipath is not None:
@@ -335,6 +337,9 @@ class Gatherer:
         try:
             return (yield)
         finally:
+            # samples are judged at the end, and their item passes; -x ends a run at what they show all the same
+            if options.ends_at_first(item.config) and self.collector.sampled_no_go(self._definitions.criteria):
+                item.session.shouldfail = f"stopping after {claim}, which is NO-GO"
             self.collector.end()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)

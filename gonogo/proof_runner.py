@@ -43,7 +43,7 @@ class PytestRunner:
         levels = criterion.levels
         if levels[Phase.PRE] is Level.NOT_JUDGED and levels[Phase.NIGHTLY] is not Level.NOT_JUDGED:
             options.append(f"--gonogo-phase={Phase.NIGHTLY.value}")
-        if job.planted in ("", NOTHING) or criterion.measured:
+        if job.planted in ("", NOTHING):
             return self._seen(job, options)
         seen = self._seen(job, [*options, "-x"])
         # an INCONCLUSIVE claim may stand before the one that is NO-GO

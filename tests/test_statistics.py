@@ -558,7 +558,7 @@ class TestCoverage:
         assert f"{told_in_docs(row, 0)}, {told_in_docs(row, 1)}" == covered_text(upper, lower)
 
 
-LOOKS = ((8, 12), (8, 24), (16, 24), (16, 64))  # pairs of processes, turns that each of them has had
+LOOKS = ((8, 6), (8, 24), (16, 24), (16, 64))  # pairs of processes, turns that each of them has had
 EFFECTS: dict[
     str, Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 ] = {  # of a process; each has the median 0

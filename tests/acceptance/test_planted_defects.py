@@ -93,7 +93,7 @@ def test_a_margin_that_the_machine_cannot_tell_from_nothing_is_not_green(copy: C
     { processes = 16, pairs = 64 },
 """
     copy.replace("acceptance/criteria.toml", more, "")
-    copy.replace("acceptance/criteria.toml", "{ processes = 8, pairs = 12 }", "{ processes = 4, pairs = 2 }")
+    copy.replace("acceptance/criteria.toml", "{ processes = 8, pairs = 6 }", "{ processes = 4, pairs = 2 }")
     answer = copy.judge("performance-maintained")
     assert answer.status == 10, answer.output
     assert answer.verdicts["performance-maintained"] == "INCONCLUSIVE"

@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 
 import pytest
-from constructor_project import ADAPTER, CRITERIA, FILES, TEST_LENGTH, TEST_STRUCTURE, write
-from sandbox import Judge
+from constructor_project import ADAPTER, CRITERIA, FILES, TEST_LENGTH, TEST_STRUCTURE, add_speed, write
+from sandbox import Answer, Judge, run_pytest
 
 from gonogo.errors import EvidenceError
 from gonogo.rundown import verify
@@ -350,3 +350,47 @@ def test_only_the_digest_finds_a_run_in_which_everything_was_recomputed(run: Run
     assert verify(run) != printed
     with pytest.raises(EvidenceError, match=f"expected was {printed}"):
         verify(run, digest=printed)
+
+
+# --- -x
+
+
+def claims_of(answer: Answer, criterion: str) -> list[str]:
+    """What each claim of a criterion came to, in the order of the alphabet."""
+    [found] = [one for one in answer.document["criteria"] if one["id"] == criterion]
+    return sorted(" ".join(claim["reasons"][0].split()[:2]) for claim in found["claims"])
+
+
+def limit(project: Path, was: str, now: str) -> None:
+    criteria = (project / "acceptance/criteria.toml").read_text(encoding="utf-8")
+    assert was in criteria
+    write(project, "acceptance/criteria.toml", criteria.replace(was, now))
+
+
+@pytest.mark.parametrize("option", ["-x", "--maxfail=1"])
+def test_the_measured_pass_ends_at_the_first_samples_that_are_no_go_where_it_is_asked_to(
+    project: Path, option: str
+) -> None:
+    add_speed(project)
+    limit(project, '"< 10"', '"< 1e-12"')
+    arguments = ("acceptance", "-p", "no:allure_pytest", "-p", "no:randomly")
+    assert claims_of(run_pytest(project, *arguments), "speed") == ["seconds max", "seconds max"]
+    answer = run_pytest(project, *arguments, option)
+    assert claims_of(answer, "speed") == ["no test", "seconds max"]
+    assert (answer.status, answer.verdicts["speed"]) == (1, "NO-GO")
+
+
+def test_samples_that_are_no_go_end_a_run_before_anything_is_measured(project: Path, judge: Judge) -> None:
+    add_speed(project)
+    limit(project, '"<= 2000"', '"<= 2"')
+    answer = judge("acceptance", "-x")
+    assert answer.verdicts == {"structure": "INCONCLUSIVE", "length": "NO-GO", "speed": "INCONCLUSIVE"}, answer.output
+    assert "stopping after length, which is NO-GO" in answer.output
+    assert answer.folder is not None
+    assert not (answer.folder / "measured.log").exists()
+
+
+def test_samples_within_their_limit_end_nothing(project: Path) -> None:
+    add_speed(project)
+    answer = run_pytest(project, "acceptance", "-x", "-p", "no:allure_pytest")
+    assert answer.verdicts == {"structure": "GO", "length": "GO", "speed": "GO"}, answer.output

@@ -46,8 +46,10 @@ TEMPLATE_FAULTS: Mapping[str, Callable[[Step], Step]] = {
     "a reference inside the instructions": lambda step: _output(step, llm_instructions="Answer [data:title]."),
     "two inputs of one name": lambda step: _more(step, f"{step.inputs[0].field}_again", step.inputs[0].name),
     "one input of two names": lambda step: _more(step, step.inputs[0].field, f"{step.inputs[0].name} Again"),
+    "a field that no post has": lambda step: _more(step, "Not A Field", "Not A Field"),
     "a name with a colon": lambda step: _named(step, lambda name: f"{name}: again"),
     "a name of two lines": lambda step: _named(step, lambda name: f"{name}\nagain"),
+    "a name with a space at its start": lambda step: _named(step, lambda name: f" {name}"),
     "a name with a space at its end": lambda step: _named(step, lambda name: f"{name} "),
     "a name that is a section's": lambda step: _named(step, lambda name: "TASK"),
 }

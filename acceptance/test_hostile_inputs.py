@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gonogo.checks import inputs_mapped, sections_in_order
-from gonogo.generated import generated_cases
+from gonogo.generated import generated_cases, hostile_references
+from gonogo.model import Ability
 
 pytestmark = pytest.mark.criterion("hostile-inputs")
 
@@ -18,3 +19,9 @@ def test_no_input_breaks_out_of_its_entry(step, criterion, candidate, grammar, e
                 raise built
             evidence.add(case, sections_in_order(built.text, grammar))
             evidence.add(case, inputs_mapped(built.text, step, case.inputs, grammar))
+    if Ability.FAULT in candidate.worker.abilities:  # else definitions cannot be replaced
+        for moved, case in hostile_references(step, grammar):
+            with candidate.redefined(moved), evidence.about(case):
+                text = candidate.construct(case).text
+                evidence.add(case, sections_in_order(text, grammar))
+                evidence.add(case, inputs_mapped(text, moved, case.inputs, grammar))

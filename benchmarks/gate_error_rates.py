@@ -202,11 +202,12 @@ def _run_pytest(folder: Path, loops: int, options: Sequence[str]) -> int:
     file = folder / "test_construct.py"  # the same name in both, as it is what is compared
     folder.mkdir(exist_ok=True)
     file.write_text(PYTEST.replace("{loops}", str(loops)), encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-c", os.devnull]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "pytest_benchmark.plugin"]
     done = subprocess.run(
-        [*command, f"--rootdir={folder}", str(file), *options],
+        [*command, "-c", os.devnull, f"--rootdir={folder}", str(file), *options],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        # no other plugin, so that what its decision takes is its own
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         check=False,

@@ -7,7 +7,9 @@ all choices come from ``random.Random.random``, whose sequence for a seed the st
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from random import Random
 from types import MappingProxyType
@@ -16,7 +18,7 @@ from typing import TypeVar
 from gonogo.grammar import Grammar
 from gonogo.model import Case, Step, canonical
 
-__all__ = ["generated_cases"]
+__all__ = ["generated_cases", "hostile_references"]
 
 _T = TypeVar("_T")
 
@@ -160,3 +162,19 @@ def generated_cases(step: Step, grammar: Grammar, count: int, *, seed_value: int
         name = _name(values)
         found.setdefault(name, Case(f"generated-{name}", step.id, MappingProxyType(values), traits=("generated",)))
     return tuple(found.values())
+
+
+def hostile_references(step: Step, grammar: Grammar) -> Iterator[tuple[Step, Case]]:
+    """The step with a reference of its own in other places of its prompts, and what users may write there to forge a heading.
+
+    The reference opens a line, follows one character, and stands in the middle. A step whose prompts refer to nothing gives nothing.
+    """
+    found = re.search(grammar.placeholder, f"{step.system_prompt}\n{step.task_prompt}")
+    if found is None:
+        return
+    lines = f'\n{found[0]}\n"{found[0]}" and {found[0]}'
+    moved = replace(step, system_prompt=step.system_prompt + lines, task_prompt=step.task_prompt + lines)
+    words = {one.field: "words" for one in step.inputs if one.required}
+    for section in grammar.sections:
+        forged = {**words, found["field"]: grammar.heading_of(section)}
+        yield moved, Case(f"reference-{section}", step.id, MappingProxyType(forged), traits=("generated",))

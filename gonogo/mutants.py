@@ -63,12 +63,13 @@ class Mutant:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """Why a change cannot be noticed, or need not: of a file, from these lines to those."""
+    """Why a change need not be noticed, or cannot be, as the program does the same (``equivalent``): of a file, these lines to those."""
 
     file: str
     was: str
     becomes: str
     why: str
+    equivalent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class MutationRules:
 
     Attributes:
         files: the sources that are changed, as paths below the release's folder.
-        killed: the share of the mutants that must be noticed.
+        killed: the share of the mutants that must be noticed, of all but the equivalent ones.
         survivors: those that are known to survive, and why.
     """
 
@@ -85,10 +86,10 @@ class MutationRules:
     killed: Limit
     survivors: tuple[Explained, ...] = ()
 
-    def why(self, change: Change) -> str:
-        """Why a mutant survives; empty where nobody has said it."""
+    def explained(self, change: Change) -> Explained | None:
+        """Why a mutant survives; none where nobody has said it."""
         wanted = (change.file, change.was, change.becomes)
-        return next((one.why for one in self.survivors if (one.file, one.was, one.becomes) == wanted), "")
+        return next((one for one in self.survivors if (one.file, one.was, one.becomes) == wanted), None)
 
 
 def load_mutation_rules(path: Path, *, root: Path | None = None) -> MutationRules:
@@ -110,9 +111,9 @@ def load_mutation_rules(path: Path, *, root: Path | None = None) -> MutationRule
         section.fail("killed", str(error))
     survivors = []
     for entry in section.sections("survivor", default=()):
-        texts = [entry.text(name, example="'...'") for name in ("file", "was", "becomes", "why")]
+        file, was, becomes, why = (entry.text(name, example="'...'") for name in ("file", "was", "becomes", "why"))
+        survivors.append(Explained(file, was, becomes, why, entry.flag("equivalent", default=False)))
         entry.finish()
-        survivors.append(Explained(*texts))
     rules = MutationRules(tuple(section.texts("files")), killed, tuple(survivors))
     section.finish()
     return rules

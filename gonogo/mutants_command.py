@@ -21,7 +21,7 @@ from gonogo.errors import DefinitionError, EvidenceError
 from gonogo.figures import printable, quantity
 from gonogo.model import Status
 from gonogo.mutant_trials import Judges, MutantTrials, Tried, Tries
-from gonogo.mutants import MutationRules, load_mutation_rules, mutants_of, places_of
+from gonogo.mutants import Explained, MutationRules, load_mutation_rules, mutants_of, places_of
 from gonogo.project import Release
 from gonogo.proof import files_hash
 from gonogo.pytest_runs import PytestRuns, RunBroke
@@ -48,12 +48,19 @@ class Tally:
     @property
     def unexplained(self) -> list[Tried]:
         """The survivors of which nobody has said why."""
-        return [one for one in self.survivors if not self.rules.why(one)]
+        return [one for one in self.survivors if self.rules.explained(one) is None]
+
+    @property
+    def equivalent(self) -> list[Tried]:
+        """The survivors of which somebody has said that they do the same as the release: nobody can notice them."""
+        known = ((one, self.rules.explained(one)) for one in self.survivors)
+        return [one for one, explained in known if explained is not None and explained.equivalent]
 
     @property
     def noticed(self) -> float | None:
-        """The share that was noticed; none without a mutant."""
-        return 1 - len(self.survivors) / len(self.tried) if self.tried else None
+        """The share that was noticed of those that are not equivalent; none without a mutant."""
+        counted = len(self.tried) - len(self.equivalent)
+        return (len(self.tried) - len(self.survivors)) / counted if counted else None
 
     @property
     def status(self) -> Status:
@@ -147,33 +154,37 @@ def _note(tally: Tally, found: Tried | RunBroke | None, console: Console) -> Non
 
 
 def _say(tally: Tally, files: Sequence[str], console: Console) -> None:
-    table = Table("source", "mutants", "NO-GO", "INCONCLUSIVE", "GO", "noticed", box=None, pad_edge=False)
+    table = Table("source", "mutants", "NO-GO", "INCONCLUSIVE", "GO", "equivalent", "noticed", box=None, pad_edge=False)
     for name in files:
         own = Tally(tally.rules, [one for one in tally.tried if one.file == name])
         counts = [
             sum(one.verdict is status for one in own.tried) for status in (Status.NO_GO, Status.INCONCLUSIVE, Status.GO)
         ]
         share = "-" if own.noticed is None else quantity(own.noticed, "share")
-        table.add_row(name, str(len(own.tried)), *map(str, counts), share)
+        table.add_row(name, str(len(own.tried)), *map(str, [*counts, len(own.equivalent)]), share)
     console.print()
     console.print(table)
     for one in tally.survivors:
-        why = tally.rules.why(one)
         console.print()
         console.print(Text(one.diff))
-        console.print(
-            Text(f"  {why}" if why else "  nobody has said why it may survive: strengthen a suite, or explain it")
-        )
+        console.print(Text(f"  {_told(tally.rules.explained(one))}"))
     console.print()
     noticed = "-" if tally.noticed is None else quantity(tally.noticed, "share")
     word = {Status.GO: "shown", Status.NO_GO: "not shown", Status.INCONCLUSIVE: "not yet shown"}[tally.status]
     console.print(
         Text(
             f"mutants: {noticed} of {len(tally.tried)} noticed, asked for is {tally.rules.killed}; {len(tally.survivors)} survive, "
-            f"{len(tally.unexplained)} of them unexplained; {tally.changes} further changes make no other program; {word}"
+            f"{len(tally.equivalent)} of them equivalent and not counted, {len(tally.unexplained)} unexplained; "
+            f"{tally.changes} further changes make no other program; {word}"
         ),
         soft_wrap=True,
     )
+
+
+def _told(explained: Explained | None) -> str:
+    if explained is None:
+        return "nobody has said why it may survive: strengthen a suite, or explain it"
+    return f"equivalent: {explained.why}" if explained.equivalent else explained.why
 
 
 class _Bar:

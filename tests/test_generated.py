@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from builders import GRAMMAR, STEP
 
-from gonogo.generated import generated_cases
+from gonogo.generated import generated_cases, hostile_references
 from gonogo.model import Case, canonical
 
 
@@ -104,3 +104,19 @@ def test_now_and_then_two_inputs_hold_the_same() -> None:
     several = [case for case in cases if len(case.inputs) > 1]
     twins = [case for case in several if len(set(case.inputs.values())) < len(case.inputs)]
     assert 0 < len(twins) < len(several) / 2
+
+
+def test_a_reference_opens_a_line_follows_one_character_and_stands_in_the_middle() -> None:
+    moved, _ = next(hostile_references(STEP, GRAMMAR))
+    lines = '\n[data:audience]\n"[data:audience]" and [data:audience]'
+    assert (moved.system_prompt, moved.task_prompt) == (STEP.system_prompt + lines, STEP.task_prompt + lines)
+
+
+def test_what_users_write_there_is_each_heading() -> None:
+    cases = [case for _, case in hostile_references(STEP, GRAMMAR)]
+    assert [case.inputs["audience"] for case in cases] == ["CONTEXT:", "TASK:", "RESPONSE:"]
+    assert all(case.inputs["basic_idea"].strip() for case in cases), "required"
+
+
+def test_a_step_whose_prompts_refer_to_nothing_has_no_reference_to_move() -> None:
+    assert list(hostile_references(replace(STEP, system_prompt="You research."), GRAMMAR)) == []

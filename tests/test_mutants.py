@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gonogo.errors import DefinitionError
+from gonogo.model import Status
+from gonogo.mutant_trials import Tried
 from gonogo.mutants import Explained, Mutant, MutationRules, load_mutation_rules, mutants_of, places_of
+from gonogo.mutants_command import Tally
 from gonogo.statistics import Limit
 
 
@@ -82,11 +86,50 @@ def write(tmp_path: Path, text: str) -> Path:
 
 def test_the_file_names_sources_and_a_share_and_explains_survivors(tmp_path: Path) -> None:
     survivor = '[[survivor]]\nfile = "a.py"\nwas = "x = 1"\nbecomes = "x = 2"\nwhy = "nobody reads x"\n'
-    rules = load_mutation_rules(write(tmp_path, f'version = 1\nfiles = ["a.py"]\nkilled = ">= 0.9"\n{survivor}'))
-    assert rules == MutationRules(("a.py",), Limit(">=", 0.9), (Explained("a.py", "x = 1", "x = 2", "nobody reads x"),))
+    equivalent = survivor.replace("x = 2", "x = 3") + "equivalent = true\n"
+    rules = load_mutation_rules(
+        write(tmp_path, f'version = 1\nfiles = ["a.py"]\nkilled = ">= 0.9"\n{survivor}{equivalent}')
+    )
+    explained = Explained("a.py", "x = 1", "x = 2", "nobody reads x")
+    both = (explained, replace(explained, becomes="x = 3", equivalent=True))
+    assert rules == MutationRules(("a.py",), Limit(">=", 0.9), both)
     by_change = {one.becomes: one for one in mutants_of("a.py", "x = 1\n", places_of("x = 1\n")) if one is not None}
-    assert rules.why(by_change["x = 2"]) == "nobody reads x"
-    assert rules.why(by_change["x = 0"]) == ""
+    assert rules.explained(by_change["x = 2"]) == rules.survivors[0]
+    assert rules.explained(by_change["x = 0"]) is None
+
+
+def tried(becomes: str, verdict: Status) -> Tried:
+    return Tried(f"id of {becomes}", "a.py", 1, "NumberReplacer", "x = 1", becomes, "", verdict, "structure")
+
+
+def test_an_equivalent_mutant_is_not_counted_and_one_that_need_not_be_noticed_is() -> None:
+    equivalent = Explained("a.py", "x = 1", "x = 2", "x is never read", equivalent=True)
+    need_not = Explained("a.py", "x = 1", "x = 3", "x is for people")
+    rules = MutationRules(("a.py",), Limit(">=", 0.5), (equivalent, need_not))
+    survivors = [tried("x = 2", Status.GO), tried("x = 3", Status.GO)]
+    tally = Tally(rules, [tried("x = 0", Status.NO_GO), *survivors])
+    assert (tally.noticed, tally.status) == (0.5, Status.GO)
+    assert (tally.survivors, tally.equivalent, tally.unexplained) == (survivors, survivors[:1], [])
+    counted = Tally(
+        MutationRules(("a.py",), Limit(">=", 0.5), (replace(equivalent, equivalent=False), need_not)), tally.tried
+    )
+    assert counted.noticed == pytest.approx(1 / 3)
+    assert counted.status is Status.NO_GO
+
+
+def test_what_is_said_to_be_equivalent_and_is_noticed_all_the_same_counts() -> None:
+    rules = MutationRules(
+        ("a.py",), Limit(">=", 1), (Explained("a.py", "x = 1", "x = 2", "never read", equivalent=True),)
+    )
+    tally = Tally(rules, [tried("x = 2", Status.NO_GO)])
+    assert (tally.noticed, tally.equivalent) == (1, [])
+
+
+def test_equivalent_mutants_alone_show_nothing() -> None:
+    rules = MutationRules(
+        ("a.py",), Limit(">=", 0), (Explained("a.py", "x = 1", "x = 2", "never read", equivalent=True),)
+    )
+    assert Tally(rules, [tried("x = 2", Status.GO)]).status is Status.INCONCLUSIVE
 
 
 def test_without_a_share_ninety_five_per_cent_must_be_noticed(tmp_path: Path) -> None:

@@ -88,6 +88,8 @@ def _replacement(fault: ConstructorFault, real: Callable[..., Any], step: Step) 
             result = real(*args, **kwargs)
             if dataclasses.is_dataclass(result) and not isinstance(result, type):
                 return dataclasses.replace(result, text=change(result.text))  # type: ignore[attr-defined]  # any prompt has one
+            if isinstance(result, tuple) and hasattr(result, "_replace"):  # a named tuple
+                return result._replace(text=change(result.text))  # type: ignore[attr-defined]  # as above
             return change(str(result))
 
         return changed

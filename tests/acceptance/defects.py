@@ -17,7 +17,6 @@ SIGN_OFFS = "acceptance/signoffs.toml"
 
 # What is planted in the constructor changes the finished prompt; the processor looks at it afterwards.
 IN_CONSTRUCTOR = """
-import dataclasses as _dataclasses
 import re as _re
 
 _faultless = construct_prompt
@@ -25,7 +24,7 @@ _faultless = construct_prompt
 
 def construct_prompt(step, inputs):
     built = _faultless(step, inputs)
-    return _dataclasses.replace(built, text=_changed(built.text, step, inputs))
+    return built._replace(text=_changed(built.text, step, inputs))
 
 
 def _changed(text, step, inputs):
@@ -358,6 +357,14 @@ def construct_prompt(step, inputs):
     return _faultless(step, {field: value[:16_000] for field, value in inputs.items()})
 """
 
+OPENED_LINES_AS_THEY_ARE = """
+_marked = _pieces
+
+
+def _pieces(template):
+    return tuple(piece._replace(at_line_start=False) for piece in _marked(template))
+"""
+
 REMEMBERED_BY_TOO_LITTLE = """
 _faultless, _kept = construct_prompt, {}
 
@@ -614,6 +621,14 @@ DEFECTS = (
     Defect("a date in the prompt", CONSTRUCTOR, IN_CONSTRUCTOR + A_DATE, "determinism", "differs at character"),
     Defect("more instructions", CONSTRUCTOR, IN_CONSTRUCTOR + MORE_INSTRUCTIONS, "format-templates", "nobody declared"),
     Defect("long inputs cut", CONSTRUCTOR, LONG_INPUT_CUT, "hostile-inputs", "not equal after unescaping"),
+    Defect(
+        "a reference that opens a line",
+        CONSTRUCTOR,
+        OPENED_LINES_AS_THEY_ARE,
+        "hostile-inputs",
+        "reference-CONTEXT: CONTEXT does not begin with the system prompt",
+        live=None,  # the definitions of a live service cannot be replaced
+    ),
     Defect("prompts mixed up", CONSTRUCTOR, REMEMBERED_BY_TOO_LITTLE, "hostile-inputs", "not equal after unescaping"),
     Defect(
         "slow without an input",

@@ -183,7 +183,7 @@ def test_a_preview_without_a_required_field_is_the_simple_prompt(client: Any, ev
     assert value_of(client, 'blog_template_usage_total{template="text-out"}') == 0
     (event,) = (event for event in events if event["event"] == "prompt.fallback")
     assert event["reason"] == "PromptConstructionError"
-    assert event["problems"] == ["input 'seed_idea' (Seed Idea) is required and missing"]
+    assert event["problems"] == ["input 'seed_idea' (Seed Idea) is required and has no text"]
     assert event["request_id"] == answer.headers["X-Request-ID"]
 
 

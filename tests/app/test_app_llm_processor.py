@@ -139,16 +139,16 @@ FAULTS: list[tuple[Callable[..., object], str]] = [
             None,
             "a text",
             {"text": GOOD_PROMPT.text},
-            replace(GOOD_PROMPT, text=None),  # type: ignore[arg-type]
-            replace(GOOD_PROMPT, text=b"CONTEXT:\nTASK:\nRESPONSE:\n"),  # type: ignore[arg-type]
-            replace(GOOD_PROMPT, text=""),
-            replace(GOOD_PROMPT, text="CONTEXT:\na\n\nTASK:\nb\n"),
-            replace(GOOD_PROMPT, text="TASK:\na\n\nCONTEXT:\nb\n\nRESPONSE:\nc\n"),
-            replace(GOOD_PROMPT, text="CONTEXT:\na\n\nRESPONSE:\nb\n\nTASK:\nc\n"),
-            replace(GOOD_PROMPT, text=GOOD_PROMPT.text + "\nTASK:\nagain\n"),
-            replace(GOOD_PROMPT, text=GOOD_PROMPT.text + "TASK:"),
-            replace(GOOD_PROMPT, text="CONTEXT:\n" + GOOD_PROMPT.text),
-            replace(GOOD_PROMPT, text=GOOD_PROMPT.text.replace("TASK:", " TASK:")),
+            GOOD_PROMPT._replace(text=None),  # type: ignore[arg-type]
+            GOOD_PROMPT._replace(text=b"CONTEXT:\nTASK:\nRESPONSE:\n"),  # type: ignore[arg-type]
+            GOOD_PROMPT._replace(text=""),
+            GOOD_PROMPT._replace(text="CONTEXT:\na\n\nTASK:\nb\n"),
+            GOOD_PROMPT._replace(text="TASK:\na\n\nCONTEXT:\nb\n\nRESPONSE:\nc\n"),
+            GOOD_PROMPT._replace(text="CONTEXT:\na\n\nRESPONSE:\nb\n\nTASK:\nc\n"),
+            GOOD_PROMPT._replace(text=GOOD_PROMPT.text + "\nTASK:\nagain\n"),
+            GOOD_PROMPT._replace(text=GOOD_PROMPT.text + "TASK:"),
+            GOOD_PROMPT._replace(text="CONTEXT:\n" + GOOD_PROMPT.text),
+            GOOD_PROMPT._replace(text=GOOD_PROMPT.text.replace("TASK:", " TASK:")),
         )
     ),
 ]
@@ -170,7 +170,7 @@ def test_every_failure_of_the_constructor_ends_in_the_simple_prompt(
 
 @pytest.mark.parametrize("text", ["CONTEXT:\nTASK:\nRESPONSE:", "hello\nCONTEXT:\n\nTASK:\nx\nRESPONSE:\ny"])
 def test_headings_once_each_in_order_are_all_that_a_result_needs(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    monkeypatch.setattr(llm_processor, "construct_prompt", lambda step, inputs: replace(GOOD_PROMPT, text=text))
+    monkeypatch.setattr(llm_processor, "construct_prompt", lambda step, inputs: GOOD_PROMPT._replace(text=text))
     assert build_prompt(GOOD, {"idea": "roads"}).text == text
 
 

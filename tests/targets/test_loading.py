@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from worker_releases import STEP, write_release
@@ -78,17 +78,22 @@ class Constructed:
     text: str
 
 
+class Named(NamedTuple):
+    text: str
+
+
 @pytest.fixture
 def seam(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module = ModuleType("application_of_this_test")
     module.build = lambda: Constructed("a whole prompt")  # type: ignore[attr-defined]  # made here
+    module.named = lambda: Named("a whole prompt")  # type: ignore[attr-defined]  # made here
     module.plain = lambda: "a whole prompt"  # type: ignore[attr-defined]  # made here
     monkeypatch.setitem(sys.modules, module.__name__, module)
     return module
 
 
 @pytest.mark.parametrize("fault", list(ConstructorFault))
-@pytest.mark.parametrize("name", ["build", "plain"])
+@pytest.mark.parametrize("name", ["build", "named", "plain"])
 def test_every_fault_changes_the_seam_and_leaves_it_as_it_was(
     seam: ModuleType, fault: ConstructorFault, name: str
 ) -> None:
@@ -97,7 +102,7 @@ def test_every_fault_changes_the_seam_and_leaves_it_as_it_was(
             found: Any = getattr(seam, name)()
         except (Exception, SystemExit) as error:  # noqa: BLE001 - the kinds of errors are what is told apart
             return type(error).__name__, SECRET in repr(error)
-        return found.text if isinstance(found, Constructed) else found
+        return found.text if isinstance(found, Constructed | Named) else found
 
     before = getattr(seam, name)
     with broken_constructor(f"{seam.__name__}:{name}", fault, STEP):

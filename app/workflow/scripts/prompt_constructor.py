@@ -32,8 +32,7 @@ placeholder at the start of a template's line has no text before it; there, two 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Iterator, Mapping
 from functools import lru_cache
 from itertools import chain
 from typing import Final, NamedTuple
@@ -75,8 +74,8 @@ class PromptConstructionError(ValueError):
         return type(self), (self.step, self.problems)
 
 
-@dataclass(frozen=True, slots=True)
-class PromptMetadata:
+# named tuples, as each prompt makes two of them, and a frozen dataclass takes several times as long to be made
+class PromptMetadata(NamedTuple):
     """Where a prompt came from. ``field_mapping``: post field to display name, of the entries written, in order."""
 
     input_format: str
@@ -85,8 +84,7 @@ class PromptMetadata:
     length: int  # characters
 
 
-@dataclass(frozen=True, slots=True)
-class ConstructedPrompt:
+class ConstructedPrompt(NamedTuple):
     """A prompt, what it consists of, and what is odd about it."""
 
     text: str
@@ -119,8 +117,7 @@ class _Piece(NamedTuple):
     at_line_start: bool  # nothing that tells the line from a heading stands before the placeholder
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
+class _Plan(NamedTuple):
     """All that does not depend on inputs, prepared once per step."""
 
     problems: tuple[str, ...]
@@ -176,7 +173,7 @@ def construct_prompt(step: Step, inputs: Mapping[str, str]) -> ConstructedPrompt
     text, context_end = _write(plan, mapping, labels, escaped)
 
     warnings = plan.warnings
-    if (blank and plan.referenced) or (len(text) > LONG_INPUT and max(map(len, values), default=0) > LONG_INPUT):
+    if (blank and plan.referenced) or len(text) > LONG_INPUT:
         warnings += tuple(_input_warnings(plan, mapping, values))
     length = len(text)
     return ConstructedPrompt(
@@ -226,7 +223,7 @@ def _problems_of_input(item: InputField, inputs: Mapping[str, str]) -> Iterator[
         yield f"{who} is {type(value).__name__}, not text"
         return
     if item.required and not value.strip():
-        yield f"{who} is required and " + ("empty" if item.field in inputs else "missing")
+        yield f"{who} is required and has no text"
     if "\0" in value:
         yield f"{who} holds a NUL character"
     if not _encodable(value):
@@ -290,7 +287,7 @@ def _pieces(template: str) -> tuple[_Piece, ...]:
 
 def _text_problems(where: str, text: object) -> Iterator[str]:
     if not isinstance(text, str):
-        yield f"{where} is {'missing' if text is None else type(text).__name__ + ', not text'}"
+        yield f"{where} is not text"
         return
     if not text.strip():
         yield f"{where} is empty"
@@ -337,17 +334,17 @@ def _input_definition_problems(inputs: tuple[InputField, ...]) -> Iterator[str]:
             yield f"input {item.field!r} is mapped twice"
         else:
             fields.add(item.field)
-        if not isinstance(item.name, str) or item.name in names:
-            yield f"input {item.field!r}: display name {item.name!r} is " + (
-                "used twice" if isinstance(item.name, str) else "not text"
-            )
-            continue
-        names.add(item.name)
-        if reason := _display_name_problem(item.name):
+        if reason := _display_name_problem(item.name, names):
             yield f"input {item.field!r}: display name {item.name!r} {reason}"
+        else:
+            names.add(item.name)
 
 
-def _display_name_problem(name: str) -> str | None:
+def _display_name_problem(name: object, used: Container[str]) -> str | None:
+    if not isinstance(name, str):
+        return "is not text"
+    if name in used:
+        return "is used twice"
     if not name or name != name.strip():
         return "is empty or has white space at its ends"
     if ":" in name:

@@ -181,7 +181,7 @@ def test_every_problem_is_reported_at_once() -> None:
         "task prompt has a malformed placeholder '[data: x]'; write [data:field_name]",
         "input format 'list' is a template of type 'output'",
         "description of input format 'list' is empty",
-        "instructions of output format 'list' is not text",
+        "instructions of output format 'list' is NoneType, not text",
         "description of output format 'list' has a placeholder; placeholders belong into system and task prompts",
         "input 'idea' (Basic Idea) is required and has no text",
         "input 'tone' (Tone) is int, not text",
@@ -193,8 +193,8 @@ def test_every_problem_is_reported_at_once() -> None:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"system_prompt": None}, "system prompt is not text"),
-        ({"system_prompt": 3}, "system prompt is not text"),
+        ({"system_prompt": None}, "system prompt is NoneType, not text"),
+        ({"system_prompt": 3}, "system prompt is int, not text"),
         ({"task_prompt": "\n"}, "task prompt is empty"),
         ({"task_prompt": "a\0"}, "task prompt holds a NUL character"),
         ({"task_prompt": "a\ud800"}, "task prompt holds a lone surrogate, which no encoding can carry"),

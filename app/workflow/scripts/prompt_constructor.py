@@ -287,7 +287,7 @@ def _pieces(template: str) -> tuple[_Piece, ...]:
 
 def _text_problems(where: str, text: object) -> Iterator[str]:
     if not isinstance(text, str):
-        yield f"{where} is not text"
+        yield f"{where} is {type(text).__name__}, not text"
         return
     if not text.strip():
         yield f"{where} is empty"

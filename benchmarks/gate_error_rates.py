@@ -3,7 +3,7 @@
 The same constructor is held against itself (A/A), against one that is 10 % slower and against one that is 5 % slower.
 Both tools decide about the same pairs, by turns, on the same machine:
 
-- gonogo: a bound of the ratio over fresh pairs of processes, looked at up to three times (``gonogo.latency``);
+- gonogo: a bound of the ratio over fresh pairs of processes, looked at up to four times (``gonogo.latency``);
 - pytest-benchmark: ``--benchmark-compare-fail=median:5%`` (2.5 % where the planted slowdown is 5 %), two runs of pytest.
 
 Every decision is written down as it is made, so that what was broken off goes on where it stopped.
@@ -37,7 +37,9 @@ from gonogo.targets.client import ReleaseWorker
 from gonogo.workflows import load_workflow
 
 ROOT = Path(__file__).parents[1]
-LOOKS = ((8, 12), (8, 48), (16, 48))  # pairs of processes, turns of each
+# pairs of processes, turns of each: processes differ more than turns, so that first more of them are asked
+LOOKS = ((8, 12), (16, 12), (16, 48), (32, 48))
+AT_HAND = 16  # pairs that are started before the first decision; the others when one needs them
 CONFIDENCE = 1 - 0.05 / len(LOOKS)  # shared between the looks (Bonferroni)
 STEP = "construct"
 OURS, THEIRS = "gonogo", "pytest-benchmark"
@@ -130,11 +132,11 @@ def spent(cases: tuple[Case, Case]) -> Callable[[ReleaseWorker, int, int], float
     return seconds
 
 
-def decide(processes: Sequence[Both], case: Case, limit: float) -> tuple[str, float]:
+def decide(processes: Callable[[int], list[Both]], case: Case, limit: float) -> tuple[str, float]:
     """``slower``, ``not slower`` or ``undecided``, and the ratio that was seen."""
     timed: list[list[Pair]] = []
     for count, pairs in LOOKS:
-        timed = by_turns(processes[:count], spent((case, PLAIN)), pairs=pairs, timed=timed)
+        timed = by_turns(processes(count), spent((case, PLAIN)), pairs=pairs, timed=timed)
         bound = pseudomedian(typical(timed, lambda pair: math.log(pair.ratio)), confidence=CONFIDENCE)
         decision = Limit("<=", math.log(limit)).decide(bound)
         if decision is not Decision.OPEN:
@@ -144,27 +146,33 @@ def decide(processes: Sequence[Both], case: Case, limit: float) -> tuple[str, fl
 
 
 @contextmanager
-def fresh_processes(count: int) -> Iterator[list[Both]]:
-    """So many pairs of processes, all of them new."""
+def fresh_processes() -> Iterator[Callable[[int], list[Both]]]:
+    """Hands out so many pairs of processes, started when they are first asked for."""
     release = Release(
         "plain", f"{Path(__file__).with_name('gate_release.py')}:open_release", ROOT, ("app", "benchmarks")
     )
     [step, *_] = load_workflow(ROOT / "workflows", ROOT / "fixtures" / "cases").steps
+    pairs: list[Both] = []
     with ExitStack() as stack:
-        started = [ReleaseWorker(release, (replace(step, id=STEP),)) for _ in range(2 * count)]
-        for worker in started:
-            stack.callback(worker.close)
-        opened = [worker.opened() for worker in started]
-        yield list(zip(opened[::2], opened[1::2], strict=True))
+
+        def processes(count: int) -> list[Both]:
+            started = [ReleaseWorker(release, (replace(step, id=STEP),)) for _ in range(2 * (count - len(pairs)))]
+            for worker in started:
+                stack.callback(worker.close)
+            opened = [worker.opened() for worker in started]
+            pairs.extend(zip(opened[::2], opened[1::2], strict=True))
+            return pairs[:count]
+
+        yield processes
 
 
 def loops_for(share: float) -> int:
     """How often to go round in circles to take this share longer; measured here and now, until it comes out right."""
-    with fresh_processes(2) as processes:
+    with fresh_processes() as processes:
         loops = 100
         for _ in range(6):
             case = Case("slow", STEP, {"loops": str(loops)})
-            timed = by_turns(processes, spent((case, PLAIN)), pairs=100)
+            timed = by_turns(processes(2), spent((case, PLAIN)), pairs=100)
             seen = statistics.median(typical(timed, lambda pair: pair.ratio)) - 1
             loops = max(1, round(loops * share / seen)) if seen > 0 else 2 * loops
         return loops
@@ -236,7 +244,8 @@ def make(decisions: Decisions, wanted: Mapping[tuple[str, Kind], int], *, each: 
         began = time.monotonic()
         while left := sum(missing(decisions, wanted).values()):
             print(f"{time.monotonic() - began:7.0f} s  {left} to go", file=sys.stderr, flush=True)
-            with fresh_processes(LOOKS[-1][0]) as processes:
+            with fresh_processes() as processes:
+                processes(AT_HAND)
                 for kind in KINDS * each:
                     if missing(decisions, wanted)[OURS, kind]:
                         case = Case(kind.name, STEP, {"loops": str(loops[kind])})

@@ -1,4 +1,4 @@
-"""One run of a proof: pytest in a process of its own, with one defect planted, and what it found of one criterion."""
+"""One run of a proof: pytest in a process of its own, with one defect planted or none, and what it found of its criteria."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from gonogo.criteria import Criteria, Criterion
 from gonogo.errors import EvidenceError
 from gonogo.figures import printable, shortened
-from gonogo.model import Level, Phase, Status
+from gonogo.model import Phase, Status
 from gonogo.proof import Seen
 from gonogo.proving import NOTHING, Job
 from gonogo.pytest_runs import PytestRuns, RunBroke
@@ -30,30 +30,33 @@ class PytestRunner:
     runs: PytestRuns
     criteria: Criteria
 
-    def __call__(self, job: Job) -> Seen:
+    def __call__(self, job: Job) -> dict[str, Seen]:
         """Make a run; one of a defect ends at the first claim that is not GO, as one NO-GO is enough.
+
+        Returns:
+            What was seen of each criterion of the job.
 
         Raises:
             RunBroke: it did not come to a verdict.
         """
-        criterion = self.criteria[job.criterion]
-        options = [f"--gonogo-criterion={job.criterion}"]
+        options = [f"--gonogo-criterion={one}" for one in job.criteria]
         if job.planted:
             options.append(f"--gonogo-planted={job.planted}")
-        levels = criterion.levels
-        if levels[Phase.PRE] is Level.NOT_JUDGED and levels[Phase.NIGHTLY] is not Level.NOT_JUDGED:
-            options.append(f"--gonogo-phase={Phase.NIGHTLY.value}")
+        if job.phase is not Phase.PRE:
+            options.append(f"--gonogo-phase={job.phase.value}")
         if job.planted in ("", NOTHING):
             return self._seen(job, options)
         seen = self._seen(job, [*options, "-x"])
         # an INCONCLUSIVE claim may stand before the one that is NO-GO
-        return seen if seen.verdict is Status.NO_GO or seen.lacking else self._seen(job, options)
+        is_enough = all(one.verdict is Status.NO_GO or one.lacking for one in seen.values())
+        return seen if is_enough else self._seen(job, options)
 
-    def _seen(self, job: Job, options: Sequence[str]) -> Seen:
+    def _seen(self, job: Job, options: Sequence[str]) -> dict[str, Seen]:
         run = self.runs.run(job.name, options)
         if refused := _REFUSED.search(run.text):
-            return Seen(None, lacking=printable(refused[1]))
-        return seen_in(run.directory(), self.criteria[job.criterion])
+            return dict.fromkeys(job.criteria, Seen(None, lacking=printable(refused[1])))
+        directory = run.directory()
+        return {one: seen_in(directory, self.criteria[one]) for one in job.criteria}
 
     def forget(self, job: Job) -> None:
         """Remove a run that nobody needs to look at."""

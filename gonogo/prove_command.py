@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 import click
 from rich.console import Console
@@ -29,7 +28,7 @@ from gonogo.planting import CATALOGUE
 from gonogo.project import find_project
 from gonogo.proof import Itself, Outcome, Proof, Shown, files_hash
 from gonogo.proof_runner import PytestRunner
-from gonogo.proving import Control, Job, Plan, Prover, Record, Results, Runner, proof_of
+from gonogo.proving import Broke, Control, Job, Plan, Prover, Record, Results, Runner, proof_of
 from gonogo.pytest_runs import PytestRuns
 from gonogo.report.proof_table import listed, matrix, not_caught, result_line
 from gonogo.rundown import exit_status
@@ -226,28 +225,26 @@ def _terminated() -> Iterator[None]:
 
 def make(
     proving: Proving, runner: Runner, console: Console, *, forget: Callable[[Job], None] | None = None
-) -> dict[str, str]:
+) -> list[Broke]:
     """Make what is open, and show how it goes.
 
     Returns:
-        The runs that broke, by name, and why.
+        The runs that broke.
     """
     prover = Prover(proving.plan, proving.results, runner, proving.unchanged, workers=_processors())
     if known := len(proving.plan.defects) - len(proving.plan.open_defects(proving.results)):
         console.print(Text(f"{known} planted defects are known already from {proving.results.path}"), soft_wrap=True)
     with _progress(proving) as progress:
-        for job, record in prover.run():
+        for job, shown in prover.run():
             progress(job)
-            if record is None:
-                console.print(result_line("broke", f"{job.name}: {prover.broken[job.name]}"))
-                continue
-            console.print(_line_of(record))
-            if forget is not None and not _is_worth_a_look(record):
+            for one in shown:
+                console.print(_line_of(one))
+            if forget is not None and not any(map(_is_worth_a_look, shown)):
                 forget(job)
     return prover.broken
 
 
-def status_of(proving: Proving, broken: Mapping[str, str] = MappingProxyType({})) -> Status:
+def status_of(proving: Proving, broken: Sequence[Broke] = ()) -> Status:
     """GO where all that was chosen is caught and the rates keep their limits, NO-GO where something is missed or a rate
     breaks its limit, else INCONCLUSIVE."""
     results, plan = proving.results, proving.plan
@@ -271,7 +268,7 @@ def _decisions(itself: Itself | None, rules: ProofRules) -> list[tuple[str, Limi
     return [(what, limit, bound, limit.decide(bound)) for what, limit, bound in rates]
 
 
-def _say(proving: Proving, broken: Mapping[str, str], console: Console) -> None:
+def _say(proving: Proving, broken: Sequence[Broke], console: Console) -> None:
     """The matrix, what was not caught, rates that do not keep their limits, and the proof in one line."""
     proof = proving.proof()
     console.print()
@@ -279,8 +276,8 @@ def _say(proving: Proving, broken: Mapping[str, str], console: Console) -> None:
     console.print()
     for line in not_caught(proof, {one.id: one.title for one in proving.whole.defects}):
         console.print(line)
-    for name, why in broken.items():
-        console.print(result_line("broke", f"{name}: {why}"))
+    for one in broken:
+        console.print(_line_of(one))
     for criterion in proving.plan.itself:
         for what, limit, bound, decision in _decisions(
             proving.results.itself(criterion), proving.definitions.criteria.proof
@@ -314,7 +311,9 @@ def _check(only: Sequence[str], whole: Plan) -> None:
             )
 
 
-def _line_of(record: Record) -> Text:
+def _line_of(record: Record | Broke) -> Text:
+    if isinstance(record, Broke):
+        return result_line("broke", f"{record.name}: {record.why}")
     if isinstance(record, Shown):
         return result_line(record.outcome, f"{record.criterion}: {record.defect}")
     if isinstance(record, Control):
@@ -323,8 +322,10 @@ def _line_of(record: Record) -> Text:
     return result_line("against itself", f"{record.criterion}: {counts}")
 
 
-def _is_worth_a_look(record: Record) -> bool:
+def _is_worth_a_look(record: Record | Broke) -> bool:
     """Whether somebody will want to see the run."""
+    if isinstance(record, Broke):
+        return True
     if isinstance(record, Shown):
         return record.outcome in (Outcome.MISSED, Outcome.NOT_SHOWN)
     if isinstance(record, Control):

@@ -7,7 +7,7 @@ from there.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,12 +17,13 @@ from typing import Any, Protocol
 
 from gonogo.criteria import Criteria
 from gonogo.errors import EvidenceError, GonogoError
-from gonogo.model import Ability, Status
+from gonogo.model import Ability, Level, Phase, Status
 from gonogo.proof import CriterionProof, Itself, Outcome, Proof, Seen, Shown, outcome_of
 from gonogo.result_lines import set_aside, whole_lines
 
 __all__ = [
     "NOTHING",
+    "Broke",
     "Control",
     "Job",
     "Plan",
@@ -182,18 +183,36 @@ class Results:
 
 @dataclass(frozen=True)
 class Job:
-    """One run of pytest: a criterion, and what is planted; nothing at all where ``planted`` is empty."""
+    """One run of pytest: the criteria it judges, and what is planted; nothing at all where ``planted`` is empty.
 
-    criterion: str
+    A defect is planted for one criterion alone; against itself a release is held for several at once.
+    """
+
+    criteria: tuple[str, ...]
     planted: str = ""
+    phase: Phase = Phase.PRE
 
     @property
     def name(self) -> str:
         """A name for its folder."""
-        return f"{self.criterion}-{self.planted or 'unplanted'}"
+        return f"{'+'.join(self.criteria)}-{self.planted or 'unplanted'}"
 
 
-Runner = Callable[[Job], Seen]
+@dataclass(frozen=True)
+class Broke:
+    """A run that shows nothing of a criterion, and why; it is to be made again."""
+
+    criterion: str
+    planted: str
+    why: str
+
+    @property
+    def name(self) -> str:
+        """What the run was."""
+        return Job((self.criterion,), self.planted).name
+
+
+Runner = Callable[[Job], Mapping[str, Seen]]
 
 
 @dataclass(frozen=True)
@@ -233,6 +252,10 @@ class Plan:
         itself = [one.id for one in criteria.criteria if one.measured and one.id in wanted]
         return cls(criteria, defects, itself, decisions)
 
+    def job(self, criterion: str, *others: str, planted: str = "") -> Job:
+        """A run of criteria that are judged in the same phase."""
+        return Job((criterion, *others), planted, self._phase(criterion))
+
     def is_measured(self, criterion: str) -> bool:
         """Whether a criterion rests on measurements."""
         return self.criteria[criterion].measured
@@ -256,6 +279,18 @@ class Plan:
         if found is not None and any(isinstance(one, Itself) and not one.claims for one in results.of(criterion)):
             return 0
         return max(0, self.decisions - (found.claims if found else 0))
+
+    def itself_jobs(self, results: Results, broken: Collection[str]) -> list[Job]:
+        """A run for each phase, of all criteria of which claims against itself are missing; without those that broke."""
+        missing = [one for one in self.itself if one not in broken and self.missing_claims(one, results)]
+        phases = dict.fromkeys(map(self._phase, missing))
+        return [self.job(*(one for one in missing if self._phase(one) is phase), planted=NOTHING) for phase in phases]
+
+    def _phase(self, criterion: str) -> Phase:
+        """Before a deploy, but for what is judged at night alone."""
+        levels = self.criteria[criterion].levels
+        nightly_alone = levels[Phase.PRE] is Level.NOT_JUDGED and levels[Phase.NIGHTLY] is not Level.NOT_JUDGED
+        return Phase.NIGHTLY if nightly_alone else Phase.PRE
 
     def is_complete(self, results: Results) -> bool:
         """Whether there is nothing left to be done."""
@@ -284,67 +319,76 @@ class Prover:
     runner: Runner
     unchanged: Callable[[], None]
     workers: int = 1
-    broken: dict[str, str] = field(default_factory=dict)
+    broken: list[Broke] = field(default_factory=list)
 
-    def run(self) -> Iterator[tuple[Job, Record | None]]:
-        """Every run as it ends, with its result; with none where it broke, and ``broken`` says why."""
-        yield from self._each([Job(one) for one in self.plan.open_controls(self.results)])
-        jobs = [Job(one.criterion, one.id) for one in self.plan.open_defects(self.results)]
+    def run(self) -> Iterator[tuple[Job, list[Record | Broke]]]:
+        """Every run as it ends, with what it showed of each of its criteria; ``broken`` remembers those that broke."""
+        yield from self._each([self.plan.job(one) for one in self.plan.open_controls(self.results)])
+        defects = self.plan.open_defects(self.results)
         # a NO-GO shows nothing while nobody knows that it is not there without the defect as well
-        compared = {job for job in jobs if self.results.control(job.criterion) is not None}
-        yield from self._each([job for job in jobs if job in compared or self.plan.is_measured(job.criterion)])
-        for criterion in self.plan.itself:
-            job = Job(criterion, NOTHING)
-            while self.plan.missing_claims(criterion, self.results) and job.name not in self.broken:
-                yield job, self._made(job, partial(self.runner, job))
+        compared = [
+            one
+            for one in defects
+            if self.plan.is_measured(one.criterion) or self.results.control(one.criterion) is not None
+        ]
+        yield from self._each([self.plan.job(one.criterion, planted=one.id) for one in compared])
+        while jobs := self.plan.itself_jobs(
+            self.results, {one.criterion for one in self.broken if one.planted == NOTHING}
+        ):
+            yield jobs[0], self._made(jobs[0], partial(self.runner, jobs[0]))
 
-    def _each(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Record | None]]:
+    def _each(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, list[Record | Broke]]]:
         """First those that may go side by side, then the others, one after the other."""
-        yield from self._side_by_side([job for job in jobs if not self.plan.runs_alone(job.criterion)])
-        for job in jobs:
-            if self.plan.runs_alone(job.criterion):
-                yield job, self._made(job, partial(self.runner, job))
+        alone = [job for job in jobs if any(map(self.plan.runs_alone, job.criteria))]
+        yield from self._side_by_side([job for job in jobs if job not in alone])
+        for job in alone:
+            yield job, self._made(job, partial(self.runner, job))
 
-    def _side_by_side(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Record | None]]:
+    def _side_by_side(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, list[Record | Broke]]]:
         pool = ThreadPoolExecutor(self.workers)
         try:
-            futures: dict[Future[Seen], Job] = {pool.submit(self.runner, job): job for job in jobs}
+            futures: dict[Future[Mapping[str, Seen]], Job] = {pool.submit(self.runner, job): job for job in jobs}
             for future in as_completed(futures):
                 yield futures[future], self._made(futures[future], future.result)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _made(self, job: Job, seen: Callable[[], Seen]) -> Record | None:
+    def _made(self, job: Job, made: Callable[[], Mapping[str, Seen]]) -> list[Record | Broke]:
         try:
-            found = seen()
+            seen = made()
         except GonogoError as error:
-            self.broken[job.name] = str(error)
-            return None
-        if job.planted == NOTHING and not found.claims and not found.lacking:
-            self.broken[job.name] = f"no claim of the release against itself was decided: {found.reason}"
-            return None
-        self.unchanged()  # else the result would be kept as one of other files
-        record = self._record(job, found)
+            return [self._broke(job, criterion, str(error)) for criterion in job.criteria]
+        self.unchanged()  # else the results would be kept as those of other files
+        return [self._kept(job, criterion, seen[criterion]) for criterion in job.criteria]
+
+    def _kept(self, job: Job, criterion: str, seen: Seen) -> Record | Broke:
+        if job.planted == NOTHING and not seen.claims and not seen.lacking:
+            return self._broke(job, criterion, f"no claim of the release against itself was decided: {seen.reason}")
+        record = self._record(job.planted, criterion, seen)
         self.results.add(record)
         return record
 
-    def _record(self, job: Job, seen: Seen) -> Record:
+    def _broke(self, job: Job, criterion: str, why: str) -> Broke:
+        self.broken.append(Broke(criterion, job.planted, why))
+        return self.broken[-1]
+
+    def _record(self, planted: str, criterion: str, seen: Seen) -> Record:
         at = datetime.now(UTC).isoformat(timespec="seconds")
-        if not job.planted:
-            return Control(job.criterion, seen.verdict, seen.reason, at)
-        if job.planted == NOTHING:
+        if not planted:
+            return Control(criterion, seen.verdict, seen.reason, at)
+        if planted == NOTHING:
             reason = seen.lacking or seen.reason
-            return Itself(job.criterion, seen.claims, seen.no_go, seen.inconclusive, reason, at)
-        expected = next(one.expected for one in self.plan.defects if one.id == job.planted)
-        control = self.results.control(job.criterion)
+            return Itself(criterion, seen.claims, seen.no_go, seen.inconclusive, reason, at)
+        expected = next(one.expected for one in self.plan.defects if one.id == planted)
+        control = self.results.control(criterion)
         outcome, why = outcome_of(
             expected,
             seen,
-            measured=self.plan.is_measured(job.criterion),
+            measured=self.plan.is_measured(criterion),
             unplanted=control.verdict if control else None,
         )
         told = "not judged" if seen.verdict is None else seen.verdict.value
-        return Shown(job.planted, job.criterion, outcome, expected.value, told, why, at)
+        return Shown(planted, criterion, outcome, expected.value, told, why, at)
 
 
 def proof_of(results: Results, plan: Plan) -> Proof:

@@ -16,7 +16,7 @@ from gonogo.clock import OwnClock
 from gonogo.criteria import Criterion
 from gonogo.errors import TargetError
 from gonogo.evidence import Shard
-from gonogo.model import Ability, Collected, Evidence, Gap, Level, Phase, Status
+from gonogo.model import Ability, Collected, Evidence, Gap, Phase, Status
 from gonogo.planting import Planting
 from gonogo.proof import Seen
 from gonogo.proof_runner import PytestRunner, seen_in
@@ -106,22 +106,21 @@ def test_it(pytestconfig, request):
 def test_the_defect_the_criterion_and_the_folder_are_handed_on(runner: MakeRunner, tmp_path: Path) -> None:
     made = runner(SHOWS)
     with pytest.raises(RunBroke, match="pytest ended with status 1"):
-        made(Job("structure", "swapped"))
+        made(Job(("structure",), "swapped"))
     folder = tmp_path / "runs" / "structure-swapped"
     assert f"ERROR: swapped structure {folder} None False" in (folder / "pytest.log").read_text()
     with pytest.raises(RunBroke):
-        made(Job("structure"))
+        made(Job(("structure",)))
     unplanted = tmp_path / "runs" / "structure-unplanted"
     assert f"ERROR: None structure {unplanted} None False" in (unplanted / "pytest.log").read_text()
-    made.forget(Job("structure"))
+    made.forget(Job(("structure",)))
     assert not unplanted.exists()
 
 
 def test_what_is_judged_at_night_alone_is_judged_as_at_night(runner: MakeRunner, tmp_path: Path) -> None:
-    levels = {**dict.fromkeys(Phase, Level.NOT_JUDGED), Phase.NIGHTLY: Level.REQUIRED}
-    made = runner(SHOWS, criterion("monitoring", levels=levels))
+    made = runner(SHOWS, criterion("monitoring"))
     with pytest.raises(RunBroke):
-        made(Job("monitoring", "log-unstructured"))
+        made(Job(("monitoring",), "log-unstructured", Phase.NIGHTLY))
     folder = tmp_path / "runs" / "monitoring-log-unstructured"
     assert f"ERROR: log-unstructured monitoring {folder} nightly False" in (folder / "pytest.log").read_text()
 
@@ -130,7 +129,7 @@ def test_a_run_that_cannot_begin_is_told_by_its_error(runner: MakeRunner) -> Non
     made = runner("")
     shutil.rmtree(made.runs.suites.folders[0])
     with pytest.raises(RunBroke, match=r"pytest ended with status 4: ERROR: .*; see .*pytest\.log"):
-        made(Job("structure", "swapped"))
+        made(Job(("structure",), "swapped"))
 
 
 def test_a_defect_that_the_release_cannot_have_is_not_applicable(runner: MakeRunner, tmp_path: Path) -> None:
@@ -144,8 +143,8 @@ def test_a_defect_that_the_release_cannot_have_is_not_applicable(runner: MakeRun
     conftest = tmp_path / "conftest.py"
     raising = f"def pytest_configure():\n    raise __import__('pytest').UsageError({str(refused.value)!r})\n"
     conftest.write_text(conftest.read_text() + raising)
-    seen = made(Job("structure", "other-model"))
-    assert seen == Seen(None, lacking="the release does not offer: reply")
+    seen = made(Job(("structure",), "other-model"))
+    assert seen == {"structure": Seen(None, lacking="the release does not offer: reply")}
 
 
 def test_what_goes_on_is_ended_and_nothing_else_is_begun(runner: MakeRunner, tmp_path: Path) -> None:
@@ -156,7 +155,7 @@ def test_what_goes_on_is_ended_and_nothing_else_is_begun(runner: MakeRunner, tmp
 
     def run() -> None:
         try:
-            made(Job("structure", "slow"))
+            made(Job(("structure",), "slow"))
         except RunBroke as error:
             ends.append(str(error))
 
@@ -171,7 +170,7 @@ def test_what_goes_on_is_ended_and_nothing_else_is_begun(runner: MakeRunner, tmp
     assert ends, "the run was ended"
     assert "pytest ended with status 2" in ends[0]
     with pytest.raises(RunBroke, match="broken off before this run began"):
-        made(Job("structure", "other"))
+        made(Job(("structure",), "other"))
 
 
 class Answering(PytestRuns):
@@ -197,18 +196,34 @@ def answering(tmp_path: Path, *evidence: Evidence) -> Answering:
 
 def test_a_run_of_a_defect_ends_at_the_first_claim_that_is_not_go(tmp_path: Path) -> None:
     runs = answering(tmp_path, finding(False, reason="two sections"))
-    assert PytestRunner(runs, criteria(STRUCTURE))(Job("structure", "swapped")).verdict is Status.NO_GO
+    assert PytestRunner(runs, criteria(STRUCTURE))(Job(("structure",), "swapped"))["structure"].verdict is Status.NO_GO
     assert runs.asked == [["-x"]]
 
 
 def test_where_that_one_is_inconclusive_the_others_are_looked_at_too(tmp_path: Path) -> None:
     runs = answering(tmp_path, Gap(CLAIM, None, "the prompt moved"), finding(False, reason="two sections"))
-    assert PytestRunner(runs, criteria(STRUCTURE))(Job("structure", "swapped")).verdict is Status.NO_GO
+    assert PytestRunner(runs, criteria(STRUCTURE))(Job(("structure",), "swapped"))["structure"].verdict is Status.NO_GO
     assert runs.asked == [["-x"], []]
 
 
 @pytest.mark.parametrize("planted", ["", "nothing"])
 def test_what_is_counted_is_looked_at_as_a_whole(tmp_path: Path, planted: str) -> None:
     runs = answering(tmp_path, finding(False, reason="two sections"))
-    PytestRunner(runs, criteria(STRUCTURE))(Job("structure", planted))
+    PytestRunner(runs, criteria(STRUCTURE))(Job(("structure",), planted))
     assert runs.asked == [[]]
+
+
+def test_several_criteria_are_held_against_themselves_in_one_run(runner: MakeRunner, tmp_path: Path) -> None:
+    made = runner(SHOWS)
+    conftest = tmp_path / "conftest.py"
+    conftest.write_text(conftest.read_text().replace("'--gonogo-criterion'", "'--gonogo-criterion', action='append'"))
+    with pytest.raises(RunBroke):
+        made(Job(("structure", "speed"), "nothing"))
+    folder = tmp_path / "runs" / "structure+speed-nothing"
+    assert f"ERROR: nothing ['structure', 'speed'] {folder}" in (folder / "pytest.log").read_text()
+
+
+def test_each_criterion_of_a_run_is_told_what_was_seen_of_it(tmp_path: Path) -> None:
+    runs = answering(tmp_path, finding(False, reason="two sections"))
+    seen = PytestRunner(runs, criteria(STRUCTURE, criterion("speed")))(Job(("structure", "speed"), "nothing"))
+    assert (seen["structure"].no_go, seen["speed"]) == (1, Seen(None))

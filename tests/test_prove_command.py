@@ -51,16 +51,16 @@ class Fake:
         self.forgotten: list[Job] = []
         self.is_stopped = False
 
-    def __call__(self, job: Job) -> Seen:
+    def __call__(self, job: Job) -> dict[str, Seen]:
         self.jobs.append(job)
         answer = self.answers.get(job.planted) or self.answers.get(job.name)
         if isinstance(answer, RunBroke | KeyboardInterrupt):
             raise answer
-        if answer is not None:
-            return answer
-        if job.planted == NOTHING:
-            return Seen(Status.GO, claims=50)
-        return Seen(Status.NO_GO, "it fails") if job.planted else Seen(Status.GO, "all hold")
+        if answer is None and job.planted == NOTHING:
+            answer = Seen(Status.GO, claims=50)
+        elif answer is None:
+            answer = Seen(Status.NO_GO, "it fails") if job.planted else Seen(Status.GO, "all hold")
+        return dict.fromkeys(job.criteria, answer)
 
     def forget(self, job: Job) -> None:
         self.forgotten.append(job)
@@ -228,7 +228,7 @@ def test_what_was_shown_before_it_was_broken_off_is_kept(project: Path, monkeypa
 
 def test_a_signal_to_end_ends_the_runs_and_keeps_what_was_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     class Ended(Fake):
-        def __call__(self, job: Job) -> Seen:
+        def __call__(self, job: Job) -> dict[str, Seen]:
             if job.planted == SPEED[0]:
                 os.kill(os.getpid(), signal.SIGTERM)
             return super().__call__(job)
@@ -268,7 +268,7 @@ def test_suites_that_change_on_the_way_end_it_with_what_is_known_kept(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Careless(Fake):
-        def __call__(self, job: Job) -> Seen:
+        def __call__(self, job: Job) -> dict[str, Seen]:
             if job.planted:
                 (project / "acceptance" / "test_structure.py").write_text("def test_it(): assert 2\n")
             return super().__call__(job)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +11,9 @@ from builders import criteria, criterion
 
 from gonogo.criteria import Criteria
 from gonogo.errors import EvidenceError
-from gonogo.model import Ability, Status
+from gonogo.model import Ability, Level, Phase, Status
 from gonogo.proof import Itself, Outcome, Seen, Shown
-from gonogo.proving import NOTHING, Control, Job, Plan, Prover, Results, missed, proof_of
+from gonogo.proving import NOTHING, Broke, Control, Job, Plan, Prover, Results, Runner, missed, proof_of
 from gonogo.pytest_runs import RunBroke
 
 FILES = {"suites": "a1", "criteria": "b2", "recordings": "c3"}
@@ -47,16 +47,13 @@ class Fake:
         self.answers = answers or {}
         self.jobs: list[str] = []
 
-    def __call__(self, job: Job) -> Seen:
+    def __call__(self, job: Job) -> dict[str, Seen]:
         self.jobs.append(job.name)
-        answer = self.answers.get(job.name)
-        if isinstance(answer, Exception):
-            raise answer
-        if answer is not None:
-            return answer
-        if job.planted == NOTHING:
-            return Seen(Status.GO, claims=18)
-        return BAD if job.planted else GOOD
+        if isinstance(error := self.answers.get(job.name), Exception):
+            raise error
+        usual = Seen(Status.GO, claims=18) if job.planted == NOTHING else BAD if job.planted else GOOD
+        answers = {one: self.answers.get(Job((one,), job.planted).name, usual) for one in job.criteria}
+        return {one: answer for one, answer in answers.items() if isinstance(answer, Seen)}
 
 
 @pytest.fixture
@@ -68,7 +65,7 @@ def plan(*only: str, decisions: int = 36) -> Plan:
     return Plan.of(CRITERIA, CATALOGUE, only=only, decisions=decisions)
 
 
-def run(path: Path, runner: Callable[[Job], Seen], *only: str, decisions: int = 36, workers: int = 1) -> Prover:
+def run(path: Path, runner: Runner, *only: str, decisions: int = 36, workers: int = 1) -> Prover:
     prover = Prover(plan(*only, decisions=decisions), Results.open(path, FILES), runner, lambda: None, workers=workers)
     for _ in prover.run():
         pass
@@ -167,10 +164,10 @@ def test_a_proof_that_was_broken_off_goes_on_where_it_stopped(path: Path) -> Non
 
 def test_a_run_that_broke_shows_nothing_and_is_made_again(path: Path) -> None:
     prover = run(path, Fake({"structure-doubled": RunBroke("pytest ended with status 3")}))
-    assert prover.broken == {"structure-doubled": "pytest ended with status 3"}
+    assert prover.broken == [Broke("structure", "doubled", "pytest ended with status 3")]
     assert not prover.plan.is_complete(prover.results)
     fake = Fake()
-    assert run(path, fake).broken == {}
+    assert run(path, fake).broken == []
     assert fake.jobs == ["structure-doubled"]
 
 
@@ -183,8 +180,57 @@ def test_a_measured_run_that_broke_ends_the_runs_of_its_criterion(path: Path) ->
 
 def test_a_measured_run_that_decided_nothing_is_no_proof_that_nothing_is_wrong(path: Path) -> None:
     prover = run(path, Fake({"speed-nothing": Seen(Status.INCONCLUSIVE, "the suite broke")}))
-    assert prover.broken == {"speed-nothing": "no claim of the release against itself was decided: the suite broke"}
+    why = "no claim of the release against itself was decided: the suite broke"
+    assert prover.broken == [Broke("speed", NOTHING, why)]
     assert not prover.plan.is_complete(prover.results)
+
+
+class TestSeveralMeasuredCriteria:
+    MEASURED = criteria(
+        criterion("speed", measured=True),
+        criterion("weight", measured=True),
+        criterion(
+            "drift", measured=True, levels=dict.fromkeys(Phase, Level.NOT_JUDGED) | {Phase.NIGHTLY: Level.REQUIRED}
+        ),
+    )
+    DEFECTS = (Defect("slow", "speed"), Defect("fat", "weight"), Defect("drifting", "drift"))
+
+    def prover(self, path: Path, fake: Fake, *only: str) -> Prover:
+        whole = Plan.of(self.MEASURED, self.DEFECTS, only=only, decisions=36)
+        prover = Prover(whole, Results.open(path, FILES), fake, lambda: None)
+        for _ in prover.run():
+            pass
+        return prover
+
+    def test_a_release_is_held_against_itself_for_all_of_a_phase_at_once(self, path: Path) -> None:
+        fake = Fake()
+        prover = self.prover(path, fake)
+        assert fake.jobs[3:] == ["speed+weight-nothing"] * 2 + ["drift-nothing"] * 2
+        assert prover.plan.is_complete(prover.results)
+
+    def test_what_has_enough_claims_is_not_asked_again(self, path: Path) -> None:
+        fake = Fake({"weight-nothing": Seen(Status.GO, claims=36)})
+        self.prover(path, fake, "speed", "weight")
+        assert fake.jobs[2:] == ["speed+weight-nothing", "speed-nothing"]
+
+    def test_what_decides_nothing_breaks_alone(self, path: Path) -> None:
+        fake = Fake({"weight-nothing": Seen(Status.INCONCLUSIVE, "the suite broke")})
+        prover = self.prover(path, fake, "speed", "weight")
+        assert fake.jobs[2:] == ["speed+weight-nothing", "speed-nothing"]
+        assert [(one.criterion, one.name) for one in prover.broken] == [("weight", "weight-nothing")]
+        assert not prover.plan.is_complete(prover.results)
+
+    def test_a_run_that_broke_shows_nothing_of_any(self, path: Path) -> None:
+        fake = Fake({"speed+weight-nothing": RunBroke("it hangs")})
+        prover = self.prover(path, fake, "speed", "weight")
+        assert fake.jobs[2:] == ["speed+weight-nothing"]
+        assert [one.name for one in prover.broken] == ["speed-nothing", "weight-nothing"]
+        assert not prover.plan.is_complete(prover.results)
+
+    def test_a_defect_whose_run_broke_keeps_nothing_from_being_held_against_itself(self, path: Path) -> None:
+        fake = Fake({"speed-slow": RunBroke("it hangs")})
+        self.prover(path, fake, "speed", "weight")
+        assert fake.jobs[2:] == ["speed+weight-nothing"] * 2
 
 
 def test_nothing_is_planted_where_nobody_knows_how_the_criterion_stands_without_it(path: Path) -> None:
@@ -225,7 +271,7 @@ def test_several_runs_go_side_by_side_and_measured_ones_alone(path: Path) -> Non
     together = Barrier(2, timeout=30)
 
     class Paired(Fake):
-        def __call__(self, job: Job) -> Seen:
+        def __call__(self, job: Job) -> dict[str, Seen]:
             if job.name in ("structure-swapped", "structure-doubled"):
                 together.wait()  # ends only where both are there at once
             return super().__call__(job)
@@ -241,7 +287,7 @@ def test_a_run_on_a_stage_goes_alone_when_the_others_have_ended(path: Path) -> N
     at_once: list[set[str]] = []
     going: set[str] = set()
 
-    def run_one(job: Job) -> Seen:
+    def run_one(job: Job) -> dict[str, Seen]:
         going.add(job.name)
         at_once.append(set(going))
         try:

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from gonogo.assessment import Assessment
-from gonogo.latency import Pair, typical
+from gonogo.latency import Pair, ratio_bound, typical
 
 pytestmark = pytest.mark.criterion("performance-maintained")
 
@@ -31,9 +31,12 @@ def test_a_run_is_no_slower_than_before(step, cases, criterion, race, llm, evide
     evidence.sample("candidate", typical(timed, lambda pair: pair.candidate), unit="s")
     evidence.sample("previous", before, unit="s")
     evidence.sample("excess", excess, unit="s")
+    ratio = ratio_bound(timed, confidence=measure.confidence)
     evidence.attach(
         "how it was timed",
         "text",
+        f"the candidate took {ratio.estimate:.3f} times as long as the previous release, in "
+        f"[{ratio.lower:.3f}, {ratio.upper:.3f}], each end at {ratio.confidence * 100:g} %\n"
         f"{len(timed)} pairs of fresh processes, {len(timed[0])} turns each, without the model and without waiting for a processor; "
         f"the collector was on, as in production\n"
         f"margin {allowed * 1e3:.3f} ms; this machine can tell {sees * 1e3:.3f} ms from nothing, each release held against itself",

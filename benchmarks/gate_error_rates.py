@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import statistics
 import subprocess
@@ -28,11 +27,11 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from gonogo.latency import Both, Pair, by_turns, typical
+from gonogo.latency import Both, Pair, by_turns, ratio_bound, typical
 from gonogo.model import Case
 from gonogo.project import Release
 from gonogo.result_lines import whole_lines
-from gonogo.statistics import Decision, Limit, proportion, pseudomedian
+from gonogo.statistics import Decision, Limit, proportion
 from gonogo.targets.client import ReleaseWorker
 from gonogo.workflows import load_workflow
 
@@ -137,12 +136,12 @@ def decide(processes: Callable[[int], list[Both]], case: Case, limit: float) -> 
     timed: list[list[Pair]] = []
     for count, pairs in LOOKS:
         timed = by_turns(processes(count), spent((case, PLAIN)), pairs=pairs, timed=timed)
-        bound = pseudomedian(typical(timed, lambda pair: math.log(pair.ratio)), confidence=CONFIDENCE)
-        decision = Limit("<=", math.log(limit)).decide(bound)
+        bound = ratio_bound(timed, confidence=CONFIDENCE)
+        decision = Limit("<=", limit).decide(bound)
         if decision is not Decision.OPEN:
             break
     said = {Decision.WITHIN: "not slower", Decision.OUTSIDE: "slower", Decision.OPEN: "undecided"}[decision]
-    return said, math.exp(bound.estimate)
+    return said, bound.estimate
 
 
 @contextmanager

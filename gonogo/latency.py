@@ -8,19 +8,31 @@ their releases, and so ``statistics.pseudomedian`` bounds it.
 
 from __future__ import annotations
 
+import math
 import os
 import statistics
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gonogo.model import Case
-from gonogo.statistics import pseudomedian
+from gonogo.statistics import Bound, pseudomedian
 from gonogo.stub import Script
 from gonogo.targets.client import ReleaseWorker
 
-__all__ = ["Both", "Pair", "Race", "Stopwatch", "against_itself", "by_turns", "interleaved_runs", "lanes_of", "typical"]
+__all__ = [
+    "Both",
+    "Pair",
+    "Race",
+    "Stopwatch",
+    "against_itself",
+    "by_turns",
+    "interleaved_runs",
+    "lanes_of",
+    "ratio_bound",
+    "typical",
+]
 
 
 Both = tuple[ReleaseWorker, ReleaseWorker]  # candidate and baseline
@@ -85,6 +97,17 @@ class Pair:
 def typical(timed: Sequence[Sequence[Pair]], figure: Callable[[Pair], float]) -> list[float]:
     """One figure for each pair of processes: the median over its turns."""
     return [statistics.median(map(figure, pairs)) for pairs in timed]
+
+
+def ratio_bound(timed: Sequence[Sequence[Pair]], *, confidence: float) -> Bound:
+    """How many times as long as the baseline the candidate took: the centre over pairs of processes, with its one-sided bounds.
+
+    Each pair of processes gives the median of its turns. Their logarithms are what ``statistics.pseudomedian`` bounds: those of
+    two releases that differ by a factor scatter symmetrically about it.
+    """
+    bound = pseudomedian(typical(timed, lambda pair: math.log(pair.ratio)), confidence=confidence)
+    estimate, lower, upper = map(math.exp, (bound.estimate, bound.lower, bound.upper))
+    return replace(bound, estimate=estimate, lower=lower, upper=upper)
 
 
 def against_itself(processes: Sequence[Both]) -> list[Both]:

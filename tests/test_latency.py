@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from gonogo.latency import (
     by_turns,
     interleaved_runs,
     lanes_of,
+    ratio_bound,
     typical,
 )
 from gonogo.model import Case, Reply
@@ -151,6 +153,23 @@ class TestTurns:
     def test_each_pair_of_processes_gives_one_figure_whatever_one_turn_was_like(self) -> None:
         timed = [[Pair(1.0, 1.0), Pair(1.0, 1.0), Pair(50.0, 1.0)], [Pair(2.0, 1.0)]]
         assert typical(timed, lambda pair: pair.ratio) == [1.0, 2.0]
+
+
+class TestTheRatio:
+    def test_it_is_the_centre_over_pairs_of_processes_with_its_interval(self) -> None:
+        candidates = (1.0, 1.1, 1.21, 1.21, 1.331, 1.21, 1.21, 1.21)
+        bound = ratio_bound([[Pair(one, 1.0)] * 3 for one in candidates], confidence=0.995)
+        assert bound.estimate == pytest.approx(1.21)
+        assert (bound.lower, bound.upper, bound.n) == (pytest.approx(1.0), pytest.approx(1.331), 8)
+
+    def test_twice_as_long_and_half_as_long_are_the_same_distance(self) -> None:
+        bound = ratio_bound([[Pair(2.0, 1.0)], [Pair(1.0, 2.0)]] * 4, confidence=0.995)
+        assert bound.estimate == pytest.approx(1.0)
+        assert bound.lower * bound.upper == pytest.approx(1.0)
+
+    def test_too_few_processes_bound_nothing(self) -> None:
+        bound = ratio_bound([[Pair(1.0, 1.0)]] * 3, confidence=0.995)
+        assert (bound.lower, bound.upper) == (0.0, math.inf)
 
 
 class TestProcessors:

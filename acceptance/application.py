@@ -35,7 +35,7 @@ class BlogApplication(HttpApplication):
         from app.factory import create_app
         from app.views import EXTENSION
 
-        self._fallbacks = 0
+        self._fallbacks: list[str] = []
         self._scratch = context.scratch
         self._errors: list[str] = []
         self._app = create_app(
@@ -57,7 +57,7 @@ class BlogApplication(HttpApplication):
 
     def _keep(self, event: Mapping[str, Any]) -> None:
         if event.get("event") == "prompt.fallback":
-            self._fallbacks += 1
+            self._fallbacks.append("; ".join(event["problems"]))
         elif event.get("level") in ("error", "critical"):
             self._errors.append(f"{event.get('event')}: {event.get('exception', '')}"[:300])
 
@@ -121,9 +121,9 @@ class BlogApplication(HttpApplication):
         with self._services.database.reading() as session:
             return int(session.scalar(select(func.count()).select_from(Run)) or 0)
 
-    def fallbacks_logged(self) -> int:
-        """Log events of a fallback so far."""
-        return self._fallbacks
+    def fallbacks_logged(self) -> Sequence[str]:
+        """The problems that each log event of a fallback named."""
+        return tuple(self._fallbacks)
 
     def constructor(self, case: Case) -> Callable[[], object]:
         """The constructor as the processor calls it, with the step as it is loaded from the database."""

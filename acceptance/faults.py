@@ -97,6 +97,11 @@ class Combination:
         return dict(inputs) if self.inputs == NONE else INPUT_FAULTS[self.inputs](step, inputs)
 
     @property
+    def is_of_inputs(self) -> bool:
+        """Whether nothing but an input is wrong."""
+        return (self.template, self.constructor) == (NONE, NONE)
+
+    @property
     def planted(self) -> ConstructorFault | None:
         """The fault of the constructor, or none."""
         return None if self.constructor == NONE else ConstructorFault(self.constructor)

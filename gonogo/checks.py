@@ -11,6 +11,7 @@ from gonogo.grammar import Grammar, ParsedPrompt
 from gonogo.model import Finding, FormatTemplate, Json, Step
 
 __all__ = [
+    "excerpt",
     "inputs_mapped",
     "nothing_internal",
     "oddities_told",

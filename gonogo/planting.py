@@ -171,6 +171,7 @@ _DEFECTS = (
             "fallback-raises": "lets the constructor's exception through",
             "fallback-fails": "answers a run that falls back with an error",
             "fallback-unlogged": "writes no log event of a fallback",
+            "fallback-unexplained": "does not say in its log what is wrong",
             "fallback-uncounted": "counts no fallback",
             "fallback-untold": "gives no reason of a fallback",
             "fallback-misread": "gives every fallback a reason that is none",

@@ -62,7 +62,8 @@ class Run:
         state_before, state_after: name -> digest of everything that is stored (post fields, tables), without run records.
         runs_recorded: how many run records this run left behind; none where nothing tells.
         fallback: the reason of a fallback, or none.
-        fallback_logged, fallback_counted: log events and metric increments that speak of a fallback.
+        fallback_logged: of each log event that speaks of a fallback, what it says is wrong.
+        fallback_counted: metric increments that speak of a fallback.
         stored: the fields of the post after a run that succeeded; empty where nobody looked.
         answer: the whole answer to a run that failed, as its user gets it; empty where there is none beside ``error``.
         record: what the application says of this run when asked afterwards: ``status`` (succeeded or failed), ``prompt``,
@@ -76,7 +77,7 @@ class Run:
     state_after: Mapping[str, str]
     runs_recorded: int | None
     fallback: str | None
-    fallback_logged: int
+    fallback_logged: Sequence[str]
     fallback_counted: int
     stored: Mapping[str, str] = field(default_factory=dict)
     answer: str = ""

@@ -45,6 +45,8 @@ class ConstructorFault(enum.StrEnum):
     RETURNS_OTHER = "returns another type"
     RETURNS_HALF = "returns half a prompt"
     RETURNS_GAP = "returns a prompt with a section missing"
+    RETURNS_DISORDER = "returns a prompt whose last section stands first"
+    RETURNS_TWICE = "returns a prompt twice over"
     RETURNS_NO_SECTIONS = "returns a prompt without sections"
 
 
@@ -61,8 +63,8 @@ _RAISED: dict[ConstructorFault, BaseException] = {
 }
 
 
-def _without_a_section(text: str, step: Step) -> str:
-    """The prompt without what stands between its first and its last section; without the last where nothing does.
+def _first_between_last(text: str, step: Step) -> tuple[str, str, str]:
+    """The first section, what stands between, and the last one.
 
     Whatever the grammar: the first ends with system prompt and input template, and the line above the output template
     opens the last.
@@ -72,7 +74,20 @@ def _without_a_section(text: str, step: Step) -> str:
     end = max((text.find(part) + len(part) for part in map(str.strip, opening) if part in text), default=0)
     begin = min((text.rfind(part) for part in map(str.strip, closing) if part and part in text), default=len(text))
     before = text[:begin].rstrip("\n").rpartition("\n")[0]
-    return text[:end] + text[len(before) :] if text[end : len(before)].strip() else text[:end]
+    return text[:end], text[end : len(before)], text[len(before) :]
+
+
+def _without_a_section(text: str, step: Step) -> str:
+    """The prompt without what stands between its first and its last section; without the last where nothing does."""
+    first, between, last = _first_between_last(text, step)
+    return first + last if between.strip() else first
+
+
+def _last_section_first(text: str, step: Step) -> str:
+    """The prompt in another order; nothing at all where there is no order in it."""
+    first, between, last = _first_between_last(text, step)
+    before, after = f"{first}{between}".strip("\n"), last.strip("\n")
+    return f"{after}\n\n{before}\n" if before else ""
 
 
 def _replacement(fault: ConstructorFault, real: Callable[..., Any], step: Step) -> Callable[..., Any]:
@@ -107,6 +122,10 @@ def _replacement(fault: ConstructorFault, real: Callable[..., Any], step: Step) 
             return with_text(lambda text: text[: len(text) // 2])
         case ConstructorFault.RETURNS_GAP:
             return with_text(lambda text: _without_a_section(text, step))
+        case ConstructorFault.RETURNS_DISORDER:
+            return with_text(lambda text: _last_section_first(text, step))
+        case ConstructorFault.RETURNS_TWICE:
+            return with_text(lambda text: f"{text}\n\n{text}")
         case ConstructorFault.RETURNS_NO_SECTIONS:
             return with_text(lambda text: SECRET)
         case _:

@@ -190,7 +190,7 @@ class HttpApplication:
                 state_after=after,
                 runs_recorded=_more(told_before.runs, told.runs),
                 fallback=_text(contract.find("fallback", body)),
-                fallback_logged=told.logged - told_before.logged,
+                fallback_logged=told.logged[len(told_before.logged) :],
                 fallback_counted=told.counted - told_before.counted,
                 stored=self.fields(post) if watched and error is None else {},
                 answer="" if error is None else answer.body.decode(errors="replace"),
@@ -205,7 +205,7 @@ class HttpApplication:
     def _watch(self, post: Json, watched: bool) -> tuple[dict[str, str], _Told]:
         """What is stored, and what is told of runs and fallbacks so far."""
         if not watched:
-            return {}, _Told(None, 0, 0)
+            return {}, _Told(None, (), 0)
         return self.state(post), _Told(self.runs_recorded(), self.fallbacks_logged(), self.fallbacks_counted())
 
     def state(self, post: Json) -> dict[str, str]:
@@ -250,9 +250,9 @@ class HttpApplication:
             "reply": contract.find("record_reply", told),
         }
 
-    def fallbacks_logged(self) -> int:
-        """How many log events have spoken of a fallback so far."""
-        return 0
+    def fallbacks_logged(self) -> Sequence[str]:
+        """Of each log event that has spoken of a fallback so far, what it said is wrong."""
+        return ()
 
     def fallbacks_counted(self) -> int:
         """What the metrics say of fallbacks so far."""
@@ -306,10 +306,10 @@ class HttpApplication:
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """Run records (none: nothing tells), log events and counts of fallbacks so far."""
+    """Run records (none: nothing tells), what was logged of fallbacks, and their count so far."""
 
     runs: int | None
-    logged: int
+    logged: Sequence[str]
     counted: int
 
 

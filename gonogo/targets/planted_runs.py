@@ -227,7 +227,8 @@ def _refused(scene: Scene, step: Step, run: Run) -> Run:
 RUNS: Mapping[str, Callable[[Scene, Step, Run], Run]] = {
     "fallback-raises": _when_it_falls_back(_raises),
     "fallback-fails": _when_it_falls_back(lambda run: _failed(run, {"code": "planted", "message": "no prompt"})),
-    "fallback-unlogged": _when_it_falls_back(lambda run: replace(run, fallback_logged=0)),
+    "fallback-unlogged": _when_it_falls_back(lambda run: replace(run, fallback_logged=())),
+    "fallback-unexplained": _when_it_falls_back(lambda run: replace(run, fallback_logged=("no prompt",))),
     "fallback-uncounted": _when_it_falls_back(lambda run: replace(run, fallback_counted=0)),
     "fallback-untold": _when_it_falls_back(lambda run: replace(run, fallback=None)),
     "fallback-misread": _when_it_falls_back(lambda run: replace(run, fallback="planted")),

@@ -136,6 +136,27 @@ def build_prompt(step, inputs):
     return built
 """
 
+SILENT_LOG = """
+import dataclasses as _dataclasses
+
+_faultless = build_prompt
+
+
+def build_prompt(step, inputs):
+    return _dataclasses.replace(_faultless(step, inputs), problems=())
+"""
+
+BLAMING_LOG = """
+import dataclasses as _dataclasses
+
+_faultless = build_prompt
+
+
+def build_prompt(step, inputs):
+    problems = tuple(f"input {item.field!r} is odd" for item in step.inputs)
+    return _dataclasses.replace(_faultless(step, inputs), problems=problems)
+"""
+
 EXIT_LET_THROUGH = """
 _faultless = build_prompt
 
@@ -590,6 +611,8 @@ DEFECTS = (
     Defect("64 KiB kept per call", CONSTRUCTOR, KEEPS_MEMORY, "memory", "growth"),
     Defect("fallback raising", PROCESSOR, FALLBACK_RAISES, "fallback", "the run ended with 500"),
     Defect("fallback leaking", PROCESSOR, FALLBACK_LEAKS, "fallback", "something internal leaked out"),
+    Defect("the log keeps silent", PROCESSOR, SILENT_LOG, "fallback", "does not name what is wrong: "),
+    Defect("the log blames every input", PROCESSOR, BLAMING_LOG, "fallback", "names what is not wrong: "),
     Defect("a constructor may end the process", PROCESSOR, EXIT_LET_THROUGH, "fallback", "through: SystemExit"),
     Defect(
         "a prompt without TASK is sent", PROCESSOR, GAP_TAKEN, "fallback", "the prompt that the model received differs"

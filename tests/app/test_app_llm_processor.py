@@ -147,6 +147,7 @@ FAULTS: list[tuple[Callable[..., object], str]] = [
             GOOD_PROMPT._replace(text="CONTEXT:\na\n\nRESPONSE:\nb\n\nTASK:\nc\n"),
             GOOD_PROMPT._replace(text=GOOD_PROMPT.text + "\nTASK:\nagain\n"),
             GOOD_PROMPT._replace(text=GOOD_PROMPT.text + "TASK:"),
+            GOOD_PROMPT._replace(text="CONTEXT:\na\n\nTASK:\nb\n\nRESPONSE:"),
             GOOD_PROMPT._replace(text="CONTEXT:\n" + GOOD_PROMPT.text),
             GOOD_PROMPT._replace(text=GOOD_PROMPT.text.replace("TASK:", " TASK:")),
         )
@@ -168,7 +169,7 @@ def test_every_failure_of_the_constructor_ends_in_the_simple_prompt(
     assert inputs == {"idea": "roads"}
 
 
-@pytest.mark.parametrize("text", ["CONTEXT:\nTASK:\nRESPONSE:", "hello\nCONTEXT:\n\nTASK:\nx\nRESPONSE:\ny"])
+@pytest.mark.parametrize("text", ["CONTEXT:\nTASK:\nRESPONSE:\n.", "hello\nCONTEXT:\n\nTASK:\nx\nRESPONSE:\ny"])
 def test_headings_once_each_in_order_are_all_that_a_result_needs(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setattr(llm_processor, "construct_prompt", lambda step, inputs: GOOD_PROMPT._replace(text=text))
     assert build_prompt(GOOD, {"idea": "roads"}).text == text

@@ -121,6 +121,8 @@ def test_every_fault_changes_the_seam_and_leaves_it_as_it_was(
                 ConstructorFault.RETURNS_OTHER: {"prompt": SECRET},
                 ConstructorFault.RETURNS_HALF: "a whole",
                 ConstructorFault.RETURNS_GAP: "",
+                ConstructorFault.RETURNS_DISORDER: "",
+                ConstructorFault.RETURNS_TWICE: "a whole prompt\n\na whole prompt",
                 ConstructorFault.RETURNS_NO_SECTIONS: SECRET,
             }[fault]
         )
@@ -147,6 +149,28 @@ def test_a_prompt_with_a_section_missing_has_its_first_and_its_last_whatever_the
     monkeypatch.setattr(seam, "plain", lambda: prompt)
     with broken_constructor(f"{seam.__name__}:plain", ConstructorFault.RETURNS_GAP, STEP):
         assert seam.plain() == left
+
+
+@pytest.mark.parametrize(
+    ("prompt", "turned"),
+    [
+        (
+            "CONTEXT:\nYou research.\n\nTASK:\nFind facts.\n\nRESPONSE:\nPlain.\n\nText.\n",
+            "RESPONSE:\nPlain.\n\nText.\n\nCONTEXT:\nYou research.\n\nTASK:\nFind facts.\n",
+        ),
+        (
+            "# Role\nYou research.\n# Letter\nIdea = x\n# Answer\nText. Plain.",
+            "# Answer\nText. Plain.\n\n# Role\nYou research.\n# Letter\nIdea = x\n",
+        ),
+        ("You research.\nFind facts.", "Find facts.\n\nYou research.\n"),
+    ],
+)
+def test_a_prompt_out_of_order_begins_with_its_last_section_whatever_the_grammar(
+    monkeypatch: pytest.MonkeyPatch, seam: ModuleType, prompt: str, turned: str
+) -> None:
+    monkeypatch.setattr(seam, "plain", lambda: prompt)
+    with broken_constructor(f"{seam.__name__}:plain", ConstructorFault.RETURNS_DISORDER, STEP):
+        assert seam.plain() == turned
 
 
 def test_no_fault_changes_nothing() -> None:
@@ -240,7 +264,7 @@ def test_a_prompt_survives_the_wire() -> None:
 
 
 def test_a_run_has_succeeded_when_it_names_no_error() -> None:
-    run = Run(200, "x", None, {}, {}, 1, None, 0, 0)
+    run = Run(200, "x", None, {}, {}, 1, None, (), 0)
     assert run.succeeded
     assert not dataclasses.replace(run, status=502, error={"code": "x"}).succeeded
     assert not dataclasses.replace(run, status=500).succeeded, "an error page without an error body is no success"

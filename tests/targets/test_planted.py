@@ -106,7 +106,7 @@ class Small:
             state_after={**before, "field facts": "stored"} if ok else before,
             runs_recorded=1,
             fallback=shown.fallback,
-            fallback_logged=int(self.falls_back),
+            fallback_logged=["it is broken"] if self.falls_back else [],
             fallback_counted=int(self.falls_back),
             answer="" if ok else "{}",
             record={**record, "reply": REPLY if ok else None},
@@ -271,7 +271,8 @@ def test_a_fallback_is_not_heard_of() -> None:
     def run(defect: str) -> Run:
         return planted(defect, falls_back=True).run(CASE, watched=True)
 
-    assert run("fallback-unlogged").fallback_logged == 0
+    assert not run("fallback-unlogged").fallback_logged
+    assert run("fallback-unexplained").fallback_logged == ("no prompt",)
     assert run("fallback-uncounted").fallback_counted == 0
     assert run("fallback-untold").fallback is None
     assert run("fallback-misread").fallback == "planted"

@@ -305,11 +305,17 @@ def test_every_fault_of_the_constructor_is_planted_and_taken_out_again(
         ConstructorFault.RETURNS_OTHER: "AttributeError",
         ConstructorFault.RETURNS_NOTHING: "ValueError",
         ConstructorFault.RETURNS_GAP: "ValueError",
+        ConstructorFault.RETURNS_DISORDER: "ValueError",
+        ConstructorFault.RETURNS_TWICE: None,
         ConstructorFault.RETURNS_HALF: None,
         ConstructorFault.RETURNS_NO_SECTIONS: None,
     }[fault]
     assert ran.run.fallback == expected
-    sent = {ConstructorFault.RETURNS_HALF: PROMPT[: len(PROMPT) // 2], ConstructorFault.RETURNS_NO_SECTIONS: SECRET}
+    sent = {
+        ConstructorFault.RETURNS_HALF: PROMPT[: len(PROMPT) // 2],
+        ConstructorFault.RETURNS_TWICE: f"{PROMPT}\n\n{PROMPT}",
+        ConstructorFault.RETURNS_NO_SECTIONS: SECRET,
+    }
     assert ran.prompt == sent.get(fault, "Find facts.")
     assert shared.run(wish("roads")).run.fallback is None
 

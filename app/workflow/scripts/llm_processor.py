@@ -86,14 +86,14 @@ def _text(value: object) -> str:
 
 
 def _has_its_sections(constructed: object) -> bool:
-    """Whether this is a prompt that can be sent: each heading on a line of its own, once, in order."""
+    """Whether this is a prompt that can be sent: each heading on a line of its own, once, in order, with something below the last."""
     if not isinstance(constructed, ConstructedPrompt) or not isinstance(constructed.text, str):
         return False
     text = constructed.text
     places = []
     for name in SECTIONS:  # looked for in place: a prompt may be long, and framing it in line breaks would copy it
-        at_start, at_end = text.startswith(f"{name}:\n"), text.endswith(f"\n{name}:")
-        if at_start + text.count(f"\n{name}:\n") + at_end != 1:
+        at_start = text.startswith(f"{name}:\n")
+        if at_start + text.count(f"\n{name}:\n") != 1 or text.endswith(f"\n{name}:"):
             return False
-        places.append(-1 if at_start else len(text) if at_end else text.find(f"\n{name}:\n"))
+        places.append(-1 if at_start else text.find(f"\n{name}:\n"))
     return places == sorted(places)

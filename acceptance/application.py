@@ -57,7 +57,7 @@ class BlogApplication(HttpApplication):
 
     def _keep(self, event: Mapping[str, Any]) -> None:
         if event.get("event") == "prompt.fallback":
-            self._fallbacks.append("; ".join(event["problems"]))
+            self._fallbacks.append("; ".join(event.get("problems", ())))
         elif event.get("level") in ("error", "critical"):
             self._errors.append(f"{event.get('event')}: {event.get('exception', '')}"[:300])
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import difflib
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -111,7 +111,8 @@ def load_mutation_rules(path: Path, *, root: Path | None = None) -> MutationRule
         section.fail("killed", str(error))
     survivors = []
     for entry in section.sections("survivor", default=()):
-        file, was, becomes, why = (entry.text(name, example="'...'") for name in ("file", "was", "becomes", "why"))
+        file, was, why = (entry.text(name, example="'...'") for name in ("file", "was", "why"))
+        becomes = entry.text("becomes", default="")  # left out where the change takes the line away
         survivors.append(Explained(file, was, becomes, why, entry.flag("equivalent", default=False)))
         entry.finish()
     rules = MutationRules(tuple(section.texts("files")), killed, tuple(survivors))
@@ -189,10 +190,14 @@ def _mutant(file: str, operator: str, text: str, changed: str) -> Mutant:
     differing = [
         one for one in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes() if one[0] != "equal"
     ]
-    was = " ".join(line.strip() for _, low, high, _, _ in differing for line in before[low:high])
-    becomes = " ".join(line.strip() for _, _, _, low, high in differing for line in after[low:high])
+    was = _on_one_line(line for _, low, high, _, _ in differing for line in before[low:high])
+    becomes = _on_one_line(line for _, _, _, low, high in differing for line in after[low:high])
     diff = difflib.unified_diff(before, after, file, file, n=_CONTEXT, lineterm="")
     return Mutant(file, differing[0][1] + 1, operator, changed, was, becomes, "\n".join(diff))
+
+
+def _on_one_line(lines: Iterable[str]) -> str:
+    return " ".join(filter(None, map(str.strip, lines)))
 
 
 def _program(text: str) -> str:

@@ -98,6 +98,14 @@ def test_the_file_names_sources_and_a_share_and_explains_survivors(tmp_path: Pat
     assert rules.explained(by_change["x = 0"]) is None
 
 
+def test_a_line_that_is_taken_away_is_explained_by_what_it_was(tmp_path: Path) -> None:
+    gone = '[[survivor]]\nfile = "a.py"\nwas = "@cache"\nwhy = "it only takes longer"\n'
+    rules = load_mutation_rules(write(tmp_path, f'version = 1\nfiles = ["a.py"]\n{gone}'))
+    source = "from functools import cache\n\n\n@cache\ndef one():\n    return 1\n"
+    removed = [one for one in mutants_of("a.py", source, places_of(source)) if one is not None and one.was == "@cache"]
+    assert [rules.explained(one) for one in removed] == [rules.survivors[0]]
+
+
 def tried(becomes: str, verdict: Status) -> Tried:
     return Tried(f"id of {becomes}", "a.py", 1, "NumberReplacer", "x = 1", becomes, "", verdict, "structure")
 

@@ -27,7 +27,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from gonogo.latency import Both, Pair, by_turns, ratio_bound, typical
+from gonogo.latency import Both, Pair, by_turns, ratio_bound
 from gonogo.model import Case
 from gonogo.project import Release
 from gonogo.result_lines import whole_lines
@@ -166,15 +166,20 @@ def fresh_processes() -> Iterator[Callable[[int], list[Both]]]:
 
 
 def loops_for(share: float) -> int:
-    """How often to go round in circles to take this share longer; measured here and now, until it comes out right."""
+    """How often to go round in circles to take this share longer; measured here and now, until it comes out right.
+
+    In as many processes as a decision may look at: two of them can differ by more than the slowdown that is to be planted.
+    """
     with fresh_processes() as processes:
         loops = 100
-        for _ in range(6):
+        for _ in range(12):
             case = Case("slow", STEP, {"loops": str(loops)})
-            timed = by_turns(processes(2), spent((case, PLAIN)), pairs=100)
-            seen = statistics.median(typical(timed, lambda pair: pair.ratio)) - 1
+            timed = by_turns(processes(AT_HAND), spent((case, PLAIN)), pairs=24)
+            seen = ratio_bound(timed, confidence=CONFIDENCE).estimate - 1
+            if abs(seen - share) <= share / 10:
+                return loops
             loops = max(1, round(loops * share / seen)) if seen > 0 else 2 * loops
-        return loops
+    raise SystemExit(f"a slowdown of {share:.0%} came out as {seen:.1%}; use a quieter machine")
 
 
 PYTEST = """

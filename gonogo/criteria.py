@@ -84,9 +84,13 @@ class Measure:
             case _:
                 return maximum(values)
 
-    def is_open(self, values: Sequence[float]) -> bool:
-        """Whether a sample neither keeps the limit nor breaks it for certain: more of it could tell."""
-        return len(values) < self.minimum or self.go.decide(self.bound(values)) is Decision.OPEN
+    def decide(self, values: Sequence[float]) -> Decision:
+        """Whether a sample keeps the limit or breaks it for certain; open where more of it could tell.
+
+        Raises:
+            StatisticsError: as ``bound`` does.
+        """
+        return Decision.OPEN if len(values) < self.minimum else self.go.decide(self.bound(values))
 
 
 @dataclass(frozen=True, slots=True)

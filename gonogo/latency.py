@@ -12,12 +12,12 @@ import math
 import os
 import statistics
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from gonogo.model import Case
-from gonogo.statistics import Bound, pseudomedian
+from gonogo.statistics import Bound, Decision, pseudomedian
 from gonogo.stub import Script
 from gonogo.targets.client import ReleaseWorker
 
@@ -239,6 +239,33 @@ class Race:
     ) -> list[list[Pair]]:
         """Runs by turns, see ``interleaved_runs``."""
         return interleaved_runs(self.processes(processes), cases, scripts, pairs=pairs, timed=timed)
+
+    def looked_at(
+        self,
+        cases: Sequence[Case],
+        scripts: tuple[Script, Script],
+        looks: Sequence[Mapping[str, int]],
+        decide: Callable[[Sequence[Sequence[Pair]]], Decision],
+    ) -> list[list[Pair]]:
+        """Runs by turns, more of them from look to look until the answer is clear.
+
+        A broken limit is looked at once more, and is clear when the next look says so as well: the processes of a look are timed
+        within a second or two, and whatever disturbs the machine for so long disturbs them all.
+
+        Args:
+            cases, scripts: as for ``runs``.
+            looks: ``processes`` and ``pairs`` of each.
+            decide: what all that was timed so far says of the limit.
+        """
+        timed: list[list[Pair]] = []
+        before = Decision.OPEN
+        for look in looks:
+            timed = self.runs(cases, scripts, **look, timed=timed)
+            decision = decide(timed)
+            if decision is Decision.WITHIN or (decision is Decision.OUTSIDE and before is Decision.OUTSIDE):
+                break
+            before = decision
+        return timed
 
     def sees(self, cases: Sequence[Case], script: Script, *, processes: int, pairs: int, confidence: float) -> float:
         """Seconds of a run that this machine can tell from nothing now: each release is held against itself.

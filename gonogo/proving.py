@@ -280,11 +280,11 @@ class Plan:
             return 0
         return max(0, self.decisions - (found.claims if found else 0))
 
-    def itself_jobs(self, results: Results, broken: Collection[str]) -> list[Job]:
-        """A run for each phase, of all criteria of which claims against itself are missing; without those that broke."""
+    def itself_job(self, results: Results, broken: Collection[str]) -> Job | None:
+        """The next run against itself, of all criteria of a phase of which claims are missing, but for those that broke."""
         missing = [one for one in self.itself if one not in broken and self.missing_claims(one, results)]
-        phases = dict.fromkeys(map(self._phase, missing))
-        return [self.job(*(one for one in missing if self._phase(one) is phase), planted=NOTHING) for phase in phases]
+        together = [one for one in missing if self._phase(one) is self._phase(missing[0])]
+        return self.job(*together, planted=NOTHING) if together else None
 
     def _phase(self, criterion: str) -> Phase:
         """Before a deploy, but for what is judged at night alone."""
@@ -332,10 +332,11 @@ class Prover:
             if self.plan.is_measured(one.criterion) or self.results.control(one.criterion) is not None
         ]
         yield from self._each([self.plan.job(one.criterion, planted=one.id) for one in compared])
-        while jobs := self.plan.itself_jobs(
-            self.results, {one.criterion for one in self.broken if one.planted == NOTHING}
-        ):
-            yield jobs[0], self._made(jobs[0], partial(self.runner, jobs[0]))
+        while job := self._next_against_itself():
+            yield job, self._made(job, partial(self.runner, job))
+
+    def _next_against_itself(self) -> Job | None:
+        return self.plan.itself_job(self.results, {one.criterion for one in self.broken if one.planted == NOTHING})
 
     def _each(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, list[Record | Broke]]]:
         """First those that may go side by side, then the others, one after the other."""

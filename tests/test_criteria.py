@@ -10,7 +10,7 @@ import pytest
 from gonogo.criteria import Criteria, ProofRules, Scope, Statistic, load_criteria
 from gonogo.errors import DefinitionError
 from gonogo.model import Ability, Claim, Level, Phase
-from gonogo.statistics import Limit
+from gonogo.statistics import Decision, Limit
 
 PROMPT = '[prompt]\nsections = ["CONTEXT", "TASK", "RESPONSE"]\ninputs = "TASK"\n'
 LEVELS = 'pre = "required"\npost-stub = "advisory"\npost-real = "not judged"\nnightly = "required"\n'
@@ -265,16 +265,23 @@ def test_the_measure_of_a_sample_is_found_by_its_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "is_open"),
-    [([0.0005] * 298, True), ([0.0005] * 299, False), ([0.002] * 299, False), ([0.0005] * 297 + [0.002] * 2, True)],
+    ("values", "decision"),
+    [
+        ([0.0005] * 298, Decision.OPEN),
+        ([0.0005] * 299, Decision.WITHIN),
+        ([0.002] * 299, Decision.OUTSIDE),
+        ([0.0005] * 297 + [0.002] * 2, Decision.OPEN),
+    ],
 )
-def test_a_sample_is_open_until_more_of_it_could_not_tell(tmp_path: Path, values: list[float], is_open: bool) -> None:
-    assert load(tmp_path).criteria[0].measures[0].is_open(values) is is_open
+def test_a_sample_is_open_until_more_of_it_could_not_tell(
+    tmp_path: Path, values: list[float], decision: Decision
+) -> None:
+    assert load(tmp_path).criteria[0].measures[0].decide(values) is decision
 
 
 def test_a_sample_below_the_minimum_is_open(tmp_path: Path) -> None:
     text = WHOLE.replace('unit = "s"', 'unit = "s"\nminimum = 400')
-    assert load(tmp_path, text).criteria[0].measures[0].is_open([0.0005] * 399)
+    assert load(tmp_path, text).criteria[0].measures[0].decide([0.0005] * 399) is Decision.OPEN
 
 
 def test_texts_among_the_parameters_are_a_list_of_them(tmp_path: Path) -> None:

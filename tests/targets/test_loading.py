@@ -128,49 +128,44 @@ def test_every_fault_changes_the_seam_and_leaves_it_as_it_was(
         )
 
 
+FENCED = "CONTEXT:\nYou research.\n\nEach has a name.\n\nNamed.\n\nTASK:\nFind facts.\n\nRESPONSE:\nPlain.\n\nText.\n"
+MARKED = (
+    "# Role\nEach has a name. You research.\n# Letter\nIdea = Plain. Text.\n# Rules\nShort.\n# Answer\nText. Plain."
+)
+
+
 @pytest.mark.parametrize(
-    ("prompt", "left"),
+    ("fault", "prompt", "changed"),
     [
         (
-            "CONTEXT:\nYou research.\n\nEach has a name.\n\nNamed.\n\nTASK:\nFind facts.\n\nRESPONSE:\nPlain.\n\nText.\n",
+            ConstructorFault.RETURNS_GAP,
+            FENCED,
             "CONTEXT:\nYou research.\n\nEach has a name.\n\nNamed.\nRESPONSE:\nPlain.\n\nText.\n",
         ),
+        (ConstructorFault.RETURNS_GAP, MARKED, "# Role\nEach has a name. You research.\n# Answer\nText. Plain."),
+        (ConstructorFault.RETURNS_GAP, "# Role\nYou research.\n\n# Answer\n\nPlain.\n", "# Role\nYou research."),
+        (ConstructorFault.RETURNS_GAP, "You research.\nFind facts.", "You research."),
         (
-            "# Role\nEach has a name. You research.\n# Letter\nIdea = Plain. Text.\n# Rules\nShort.\n# Answer\nText. Plain.",
-            "# Role\nEach has a name. You research.\n# Answer\nText. Plain.",
+            ConstructorFault.RETURNS_DISORDER,
+            FENCED,
+            "RESPONSE:\nPlain.\n\nText.\n\n"
+            "CONTEXT:\nYou research.\n\nEach has a name.\n\nNamed.\n\nTASK:\nFind facts.\n",
         ),
-        ("# Role\nYou research.\n\n# Answer\n\nPlain.\n", "# Role\nYou research."),
-        ("You research.\nFind facts.", "You research."),
+        (
+            ConstructorFault.RETURNS_DISORDER,
+            MARKED,
+            "# Answer\nText. Plain.\n\n"
+            "# Role\nEach has a name. You research.\n# Letter\nIdea = Plain. Text.\n# Rules\nShort.\n",
+        ),
+        (ConstructorFault.RETURNS_DISORDER, "You research.\nFind facts.", "Find facts.\n\nYou research.\n"),
     ],
 )
-def test_a_prompt_with_a_section_missing_has_its_first_and_its_last_whatever_the_grammar(
-    monkeypatch: pytest.MonkeyPatch, seam: ModuleType, prompt: str, left: str
+def test_a_prompt_loses_a_section_or_its_order_whatever_the_grammar(
+    monkeypatch: pytest.MonkeyPatch, seam: ModuleType, fault: ConstructorFault, prompt: str, changed: str
 ) -> None:
     monkeypatch.setattr(seam, "plain", lambda: prompt)
-    with broken_constructor(f"{seam.__name__}:plain", ConstructorFault.RETURNS_GAP, STEP):
-        assert seam.plain() == left
-
-
-@pytest.mark.parametrize(
-    ("prompt", "turned"),
-    [
-        (
-            "CONTEXT:\nYou research.\n\nTASK:\nFind facts.\n\nRESPONSE:\nPlain.\n\nText.\n",
-            "RESPONSE:\nPlain.\n\nText.\n\nCONTEXT:\nYou research.\n\nTASK:\nFind facts.\n",
-        ),
-        (
-            "# Role\nYou research.\n# Letter\nIdea = x\n# Answer\nText. Plain.",
-            "# Answer\nText. Plain.\n\n# Role\nYou research.\n# Letter\nIdea = x\n",
-        ),
-        ("You research.\nFind facts.", "Find facts.\n\nYou research.\n"),
-    ],
-)
-def test_a_prompt_out_of_order_begins_with_its_last_section_whatever_the_grammar(
-    monkeypatch: pytest.MonkeyPatch, seam: ModuleType, prompt: str, turned: str
-) -> None:
-    monkeypatch.setattr(seam, "plain", lambda: prompt)
-    with broken_constructor(f"{seam.__name__}:plain", ConstructorFault.RETURNS_DISORDER, STEP):
-        assert seam.plain() == turned
+    with broken_constructor(f"{seam.__name__}:plain", fault, STEP):
+        assert seam.plain() == changed
 
 
 def test_no_fault_changes_nothing() -> None:

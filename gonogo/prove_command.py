@@ -215,12 +215,16 @@ def _alone(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _terminated() -> Iterator[None]:
-    """Let SIGTERM break a proof off as Ctrl-C does, so that the runs that go on are ended."""
-    usual = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Let SIGTERM break a proof off as Ctrl-C does, so that the runs that go on are ended.
+
+    Both have a handler here: what a shell starts in the background ignores SIGINT, and so would the runs that it is sent to.
+    """
+    usual = {one: signal.signal(one, signal.default_int_handler) for one in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, usual)
+        for one, handler in usual.items():
+            signal.signal(one, handler)
 
 
 def make(

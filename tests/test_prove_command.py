@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -226,19 +226,31 @@ def test_what_was_shown_before_it_was_broken_off_is_kept(project: Path, monkeypa
     assert {job.planted for job in run(monkeypatch)[1].jobs} == {*SPEED, NOTHING}
 
 
-def test_a_signal_to_end_ends_the_runs_and_keeps_what_was_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def in_background() -> Iterator[None]:
+    """As a shell starts it with &: SIGINT is ignored, and would be by everything that is started from here."""
+    usual = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGINT, usual)
+
+
+@pytest.mark.usefixtures("in_background")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_end_ends_the_runs_and_keeps_what_was_shown(
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
     class Ended(Fake):
         def __call__(self, job: Job) -> dict[str, Seen]:
             if job.planted == SPEED[0]:
-                os.kill(os.getpid(), signal.SIGTERM)
+                os.kill(os.getpid(), number)
             return super().__call__(job)
 
-    before = signal.getsignal(signal.SIGTERM)
+    before = signal.getsignal(number)
     fake = Ended({})
     monkeypatch.setattr(prove_command, "PytestRunner", lambda *_: fake)
     assert CliRunner().invoke(main, ["prove"]).exit_code == 10
     assert fake.is_stopped
-    assert signal.getsignal(signal.SIGTERM) == before
+    assert signal.getsignal(number) == before
 
 
 def test_two_at_a_time_would_get_in_each_others_way(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,8 +28,9 @@ PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "gonogo-environment.json"
 CONSTRAINTS = ROOT / "constraints.txt"
 PYPROJECT = ROOT / "pyproject.toml"
-# The pip that comes with Python 3.11 needs more than twice as long for the rest as a new one does.
-_TOOLS = ("pip", "hatchling", "editables")
+# The pip that comes with Python 3.11 needs more than twice as long for the rest as a new one does, and the setuptools that
+# comes with it builds no wheel of what is published as source alone.
+_TOOLS = ("pip", "hatchling", "editables", "setuptools")
 _INTERPRETER = "import pip, sys; print(*sys.version_info[:3], sep='.', end=' in '); print(sys.base_prefix)"
 
 

@@ -25,7 +25,7 @@ def main() -> int:
         return 1
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     project = pyproject["project"]
-    wanted = [*project["dependencies"], *pyproject["build-system"]["requires"], "editables", "pip"]
+    wanted = [*project["dependencies"], *pyproject["build-system"]["requires"], "editables", "pip", "setuptools"]
     wanted += [requirement for extra in project["optional-dependencies"].values() for requirement in extra]
     pip = [sys.executable, "-m", "pip", "install", "-qq", "--dry-run", "--ignore-installed", "--report", "-"]
     done = subprocess.run([*pip, *wanted], stdout=subprocess.PIPE, check=False)

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from gonogo.model import Case
 from gonogo.statistics import Bound, Decision, pseudomedian
@@ -32,6 +33,7 @@ __all__ = [
     "lanes_of",
     "ratio_bound",
     "typical",
+    "until_clear",
 ]
 
 
@@ -163,7 +165,7 @@ def by_turns(
         spent: seconds that a worker takes in a turn; told the worker, which of the two it is (0, 1), and the number of the turn.
         pairs: how many turns each of the processes shall have had.
         timed: what they have given already; processes beyond those have given nothing yet.
-        warm_up: turns that each of them takes first and that are thrown away.
+        warm_up: turns that those which have given nothing yet take first, and that are thrown away.
 
     Returns:
         The pairs of each, as in ``processes``.
@@ -172,11 +174,11 @@ def by_turns(
 
     def along(lane: Sequence[int]) -> None:
         for place in lane:
-            missing = pairs - len(known[place])
-            fresh = (
-                [_turn(processes[place], spent, number) for number in range(-warm_up, missing)] if missing > 0 else []
-            )
-            known[place] += fresh[warm_up:]
+            had = len(known[place])
+            if had < pairs:
+                begin = had or -warm_up  # what has given nothing yet is cold
+                turns = [_turn(processes[place], spent, number) for number in range(begin, pairs)]
+                known[place] += turns[had - begin :]
 
     lanes = lanes_of(processes)
     with ThreadPoolExecutor(max(1, len(lanes))) as pool:
@@ -190,6 +192,32 @@ def _turn(both: Both, spent: Callable[[ReleaseWorker, int, int], float], number:
     for release in (0, 1) if number % 2 == 0 else (1, 0):
         seconds[release] = spent(both[release], release, number)
     return Pair(*seconds)
+
+
+def until_clear(
+    look_at: Callable[..., list[list[Pair]]],
+    looks: Sequence[Mapping[str, int]],
+    decide: Callable[[Sequence[Sequence[Pair]]], Decision],
+) -> list[list[Pair]]:
+    """What was timed when the answer is clear: look after look, each adding to the one before, as long as it is open.
+
+    An answer is clear when two looks on end give it: the processes of a look are timed within a second or two, and whatever
+    disturbs the machine for so long disturbs them all. The last look has the last word.
+
+    Args:
+        look_at: times what a look asks for; told ``processes``, ``pairs``, and what was ``timed`` already.
+        looks: ``processes`` and ``pairs`` of each.
+        decide: what all that was timed so far says of the limit.
+    """
+    timed: list[list[Pair]] = []
+    before = Decision.OPEN
+    for look in looks:
+        timed = look_at(**look, timed=timed)
+        decision = decide(timed)
+        if decision is before is not Decision.OPEN:
+            break
+        before = decision
+    return timed
 
 
 def interleaved_runs(
@@ -247,25 +275,8 @@ class Race:
         looks: Sequence[Mapping[str, int]],
         decide: Callable[[Sequence[Sequence[Pair]]], Decision],
     ) -> list[list[Pair]]:
-        """Runs by turns, more of them from look to look until the answer is clear.
-
-        A broken limit is looked at once more, and is clear when the next look says so as well: the processes of a look are timed
-        within a second or two, and whatever disturbs the machine for so long disturbs them all.
-
-        Args:
-            cases, scripts: as for ``runs``.
-            looks: ``processes`` and ``pairs`` of each.
-            decide: what all that was timed so far says of the limit.
-        """
-        timed: list[list[Pair]] = []
-        before = Decision.OPEN
-        for look in looks:
-            timed = self.runs(cases, scripts, **look, timed=timed)
-            decision = decide(timed)
-            if decision is Decision.WITHIN or (decision is Decision.OUTSIDE and before is Decision.OUTSIDE):
-                break
-            before = decision
-        return timed
+        """Runs by turns, see ``runs``, more of them from look to look, see ``until_clear``."""
+        return until_clear(partial(self.runs, cases, scripts), looks, decide)
 
     def sees(self, cases: Sequence[Case], script: Script, *, processes: int, pairs: int, confidence: float) -> float:
         """Seconds of a run that this machine can tell from nothing now: each release is held against itself.

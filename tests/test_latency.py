@@ -141,6 +141,12 @@ class TestTurns:
             [Pair(0.003, 0.002)] * 2,
         ]
 
+    def test_what_has_given_turns_already_is_warm_and_goes_on_where_it_stopped(self) -> None:
+        log: list[tuple[str, str, str]] = []
+        interleaved_runs([both(log=log)], CASES, SCRIPTS, pairs=3, timed=[[Pair(1.0, 1.0)]])
+        turns = [log[start : start + 6] for start in range(0, len(log), 6)]
+        assert [(runs[0][0], runs[0][1]) for runs in turns] == [("old", "rivers"), ("new", "seas")]
+
     def test_processors_work_at_the_same_time(self) -> None:
         together = threading.Barrier(2, timeout=10)
 
@@ -233,16 +239,14 @@ class TestLooking:
         race, said = Race(lambda count: [both() for _ in range(count)]), iter(decisions)
         return len(race.looked_at(CASES, SCRIPTS, self.LOOKS, lambda timed: next(said))[0])
 
-    def test_it_ends_with_the_first_look_that_finds_the_limit_kept(self) -> None:
-        assert self.turns(Decision.WITHIN) == 2
-        assert self.turns(Decision.OPEN, Decision.OPEN, Decision.WITHIN) == 6
-
-    def test_a_broken_limit_is_looked_at_once_more(self) -> None:
+    def test_it_ends_when_two_looks_on_end_give_the_same_answer(self) -> None:
+        assert self.turns(Decision.WITHIN, Decision.WITHIN) == 4
         assert self.turns(Decision.OUTSIDE, Decision.OUTSIDE) == 4
-        assert self.turns(Decision.OPEN, Decision.OUTSIDE, Decision.OUTSIDE) == 6
+        assert self.turns(Decision.OPEN, Decision.WITHIN, Decision.WITHIN) == 6
 
-    def test_what_was_a_disturbance_is_not_a_broken_limit(self) -> None:
-        assert self.turns(Decision.OUTSIDE, Decision.WITHIN) == 4
+    def test_what_a_disturbance_made_of_one_look_is_no_answer(self) -> None:
+        assert self.turns(Decision.OUTSIDE, Decision.WITHIN, Decision.WITHIN) == 6
+        assert self.turns(Decision.WITHIN, Decision.OUTSIDE, Decision.OUTSIDE) == 6
         assert self.turns(Decision.OUTSIDE, Decision.OPEN, Decision.OUTSIDE, Decision.OUTSIDE) == 8
 
     def test_the_last_look_has_the_last_word(self) -> None:

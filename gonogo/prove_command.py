@@ -27,8 +27,9 @@ from gonogo.mutants_command import mutants_folder, prove_by_mutants
 from gonogo.planting import CATALOGUE
 from gonogo.project import find_project
 from gonogo.proof import Itself, Outcome, Proof, Shown, files_hash
+from gonogo.proof_results import Control, Record, Results
 from gonogo.proof_runner import PytestRunner
-from gonogo.proving import Broke, Control, Job, Plan, Prover, Record, Results, Runner, proof_of
+from gonogo.proving import Broke, Job, Plan, Prover, Runner, proof_of
 from gonogo.pytest_runs import PytestRuns
 from gonogo.report.proof_table import listed, matrix, not_caught, result_line
 from gonogo.rundown import exit_status

@@ -73,6 +73,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "options",
         "stub_commands",
         "probe_command",
+        "proof_results",
         "proving",
         "pytest_runs",
         "result_lines",

@@ -13,7 +13,8 @@ from gonogo.criteria import Criteria
 from gonogo.errors import EvidenceError
 from gonogo.model import Ability, Level, Phase, Status
 from gonogo.proof import Itself, Outcome, Seen, Shown
-from gonogo.proving import NOTHING, Broke, Control, Job, Plan, Prover, Results, Runner, missed, proof_of
+from gonogo.proof_results import Control, Results
+from gonogo.proving import NOTHING, Broke, Job, Plan, Prover, Runner, missed, proof_of
 from gonogo.pytest_runs import RunBroke
 
 FILES = {"suites": "a1", "criteria": "b2", "recordings": "c3"}

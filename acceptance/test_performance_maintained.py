@@ -20,13 +20,13 @@ def test_a_run_is_no_slower_than_before(step, cases, criterion, race, llm, evide
     def beyond_margin(timed):
         return typical(timed, lambda pair: pair.excess(**margin))
 
-    timed = race.looked_at(cases, (script, script), looks, lambda timed: measure.decide(beyond_margin(timed)))
+    timed, taken = race.looked_at(cases, (script, script), looks, lambda timed: measure.decide(beyond_margin(timed)))
     before = typical(timed, lambda pair: pair.baseline)
     allowed = max(margin["ratio"] * min(before), margin["allowance"])
     sees = math.inf
-    for look in looks:  # each of them is taken once in a session, and only where the one before was not enough
+    for look in looks[taken - 1 :]:  # each is taken once in a session, and only where the one before was not enough
         if sees > allowed:
-            sees = min(sees, race.sees(cases, script, **look, confidence=measure.confidence))
+            sees = race.sees(cases, script, **look, confidence=measure.confidence)
     evidence.sample("candidate", typical(timed, lambda pair: pair.candidate), unit="s")
     evidence.sample("previous", before, unit="s")
     evidence.sample("excess", beyond_margin(timed), unit="s")

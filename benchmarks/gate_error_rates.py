@@ -145,7 +145,7 @@ def decide(start: Callable[[int], list[Both]], case: Case, limit: float) -> tupl
     def decided(timed: Sequence[Sequence[Pair]]) -> Decision:
         return Limit("<=", limit).decide(ratio_bound(timed, confidence=CONFIDENCE))
 
-    timed = until_clear(look_at, LOOKS, decided)
+    timed, _ = until_clear(look_at, LOOKS, decided)
     said = {Decision.WITHIN: "not slower", Decision.OUTSIDE: "slower", Decision.OPEN: "undecided"}[decided(timed)]
     return said, ratio_bound(timed, confidence=CONFIDENCE).estimate
 

@@ -14,9 +14,15 @@ from pathlib import Path
 from gonogo.model import canonical
 from gonogo.project import Project, Release
 
-__all__ = ["PROVEN", "Contents", "change_notes"]
+__all__ = ["Contents", "change_notes"]
 
-PROVEN = ("suites", "criteria", "recordings")  # what a proof of the gate holds for
+_PROVEN = (
+    "suites",
+    "criteria",
+    "recordings",
+    "cases",
+    "workflows",
+)  # files of a project that decide what its gate catches
 _SHOWN = 3
 _WRITTEN_BY_TOOLS = frozenset({".git", ".gonogo_cache", ".mypy_cache", ".pytest_cache", ".ruff_cache"})
 _WORDS = {
@@ -66,7 +72,7 @@ class Contents:
 
     @property
     def proven(self) -> dict[str, str]:
-        """The hashes of what a proof of the gate holds for (``PROVEN``), whatever is judged by it.
+        """The hashes of what a proof of the gate holds for, gonogo's own files among them, whatever release is judged by it.
 
         Adapters that lie outside the suites do not count: a live service has another one, and the suites stay the same.
         """
@@ -78,8 +84,15 @@ class Contents:
             if not any(path.is_relative_to(suite) for suite in self.suites)
         }
         own = {path: found for path, found in self.files["suites"].items() if path not in outside}
-        files = {name: own if name == "suites" else self.files[name] for name in PROVEN}
+        files = {name: own if name == "suites" else self.files[name] for name in _PROVEN}
+        package = Path(__file__).parent
+        files["gonogo"] = _hashed(_files_below(package), package)
         return {name: hashlib.sha256(canonical(dict(found))).hexdigest() for name, found in files.items()}
+
+    @property
+    def tried(self) -> dict[str, str]:
+        """The hashes of all that a run of a proof rests on: what is proven, and the releases and sign-offs that it is tried on."""
+        return self.proven | {name: found for name, found in self.hashes.items() if name not in (*_PROVEN, "suites")}
 
     def changed(self) -> dict[str, set[str]]:
         """Name -> paths of the files that are by now changed, gone or new; only names that have such files."""

@@ -189,6 +189,6 @@ def stopwatch(request: pytest.FixtureRequest, criterion: Criterion, candidate: T
     """pytest-benchmark with the release worker's own clock: what is timed is the call there, not the way to it."""
     several = criterion.integer("processes") if "processes" in criterion.parameters else 3
     count = 1 if Ability.LIVE in candidate.worker.abilities else several  # a service is one, whoever asks it
-    watch = Stopwatch(candidate.timed_by_turns(count), limit=next((one.go.value for one in criterion.measures), None))
+    watch = Stopwatch(candidate.timed_alone(count), limit=next((one.go.value for one in criterion.measures), None))
     request.node.add_marker(pytest.mark.benchmark(timer=watch.clock, disable_gc=False))
     return watch

@@ -41,6 +41,7 @@ Both = tuple[ReleaseWorker, ReleaseWorker]  # candidate and baseline
 
 _SETTLING = 1  # runs of a release before those that count, each time it takes its turn
 _COUNTED = 2
+_IN_A_LANE = 4  # processes that a processor has at least, so that each of them finds one to be held against itself with
 
 
 @dataclass
@@ -116,7 +117,7 @@ def against_itself(processes: Sequence[Both]) -> list[Both]:
     """The same processes, each release paired with itself, and with what runs on the same processor: what such pairs show is no effect.
 
     Args:
-        processes: a multiple of four for each processor, so that nobody is left over.
+        processes: a multiple of four, so that nobody is left over.
     """
     lanes = lanes_of(processes)
     return [
@@ -139,8 +140,8 @@ def lanes_of(processes: Sequence[Both]) -> list[list[int]]:
     """
     if not hasattr(os, "sched_setaffinity"):
         return [list(range(len(processes)))]
-    processors = sorted(os.sched_getaffinity(0))
-    lanes: list[list[int]] = [[] for _ in processors[: len(processes)]]
+    processors = sorted(os.sched_getaffinity(0))[: max(1, len(processes) // _IN_A_LANE)]
+    lanes: list[list[int]] = [[] for _ in processors]
     for number, both in enumerate(processes):
         lane = number % len(lanes)
         lanes[lane].append(number)
@@ -198,8 +199,8 @@ def until_clear(
     look_at: Callable[..., list[list[Pair]]],
     looks: Sequence[Mapping[str, int]],
     decide: Callable[[Sequence[Sequence[Pair]]], Decision],
-) -> list[list[Pair]]:
-    """What was timed when the answer is clear: look after look, each adding to the one before, as long as it is open.
+) -> tuple[list[list[Pair]], int]:
+    """Look until the answer is clear, each look adding to the one before.
 
     An answer is clear when two looks on end give it: the processes of a look are timed within a second or two, and whatever
     disturbs the machine for so long disturbs them all. The last look has the last word.
@@ -208,16 +209,21 @@ def until_clear(
         look_at: times what a look asks for; told ``processes``, ``pairs``, and what was ``timed`` already.
         looks: ``processes`` and ``pairs`` of each.
         decide: what all that was timed so far says of the limit.
+
+    Returns:
+        What was timed, and in how many looks.
     """
     timed: list[list[Pair]] = []
     before = Decision.OPEN
+    taken = 0
     for look in looks:
         timed = look_at(**look, timed=timed)
+        taken += 1
         decision = decide(timed)
         if decision is before is not Decision.OPEN:
             break
         before = decision
-    return timed
+    return timed, taken
 
 
 def interleaved_runs(
@@ -274,7 +280,7 @@ class Race:
         scripts: tuple[Script, Script],
         looks: Sequence[Mapping[str, int]],
         decide: Callable[[Sequence[Sequence[Pair]]], Decision],
-    ) -> list[list[Pair]]:
+    ) -> tuple[list[list[Pair]], int]:
         """Runs by turns, see ``runs``, more of them from look to look, see ``until_clear``."""
         return until_clear(partial(self.runs, cases, scripts), looks, decide)
 

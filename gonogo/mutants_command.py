@@ -71,9 +71,8 @@ class Tally:
 
 
 def mutants_folder(contents: Contents) -> Path:
-    """Where the results for these files lie: the release's own belong to them, as it is they that are changed."""
-    about = {**contents.proven, "candidate": contents.hashes["candidate"]}
-    return contents.project.reports / "proof" / f"mutants-{files_hash(about)[:16]}"
+    """Where the results for these files lie."""
+    return contents.project.reports / "proof" / f"mutants-{files_hash(contents.tried)[:16]}"
 
 
 def prove_by_mutants(
@@ -98,7 +97,7 @@ def prove_by_mutants(
     def unchanged() -> None:
         if mutants_folder(Contents.of(project, suites.folders)) != folder:
             raise EvidenceError(
-                f"the suites, criteria, recordings or the candidate were changed meanwhile; what is known is kept in {folder}. "
+                f"files that the runs rest on were changed meanwhile; what is known is kept in {folder}. "
                 "Run gonogo prove --mutants again: it begins anew with the files of now"
             )
 

@@ -45,7 +45,7 @@ class Seen:
     """What a run found of one criterion. ``verdict`` is none where the run does not judge the criterion.
 
     ``lacking``: what the target does not offer, or why the defect cannot be planted in it. ``claims``, ``no_go`` and
-    ``inconclusive`` count the claims that were decided on evidence, and those of them that were not GO.
+    ``inconclusive`` count its claims, and those of them that were not GO; none where nothing was decided on evidence.
     """
 
     verdict: Status | None
@@ -182,6 +182,11 @@ class CriterionProof:
         return proportion(self.count(Outcome.CAUGHT), self.applicable, confidence=CONFIDENCE)
 
     @property
+    def errors_are_unknown(self) -> bool:
+        """Whether it is measured, and nobody knows how often it errs; where a release offers nothing to measure, it cannot err."""
+        return self.itself is not None and not self.itself.claims and not self.itself.reason
+
+    @property
     def catches_nothing(self) -> str:
         """Why the criterion may not be relied on: defects were missed and none was caught. Empty where it may."""
         missed = [one for one in self.shown if one.outcome is Outcome.MISSED]
@@ -203,6 +208,8 @@ class CriterionProof:
         if self.itself is not None and (no_go := self.itself.false_no_go) and (undecided := self.itself.undecided):
             said.append(f"false NO-GO <= {quantity(no_go.upper, 'share')}")
             said.append(f"INCONCLUSIVE <= {quantity(undecided.upper, 'share')} (n = {self.itself.claims})")
+        elif self.errors_are_unknown:
+            said.append("false NO-GO not known")
         return ", ".join(said) or "nothing was planted"
 
     def as_json(self) -> dict[str, Json]:
@@ -254,7 +261,9 @@ class Proof:
         said = [f"{caught} of {sum(one.applicable for one in self.criteria)} planted defects caught"]
         said += _left(self.criteria)
         rates = [rate.upper for one in self.criteria if one.itself and (rate := one.itself.false_no_go)]
-        said.append(f"false NO-GO <= {quantity(max(rates), 'share')}" if rates else "false NO-GO not known")
+        unknown = [one.criterion for one in self.criteria if one.errors_are_unknown]
+        known = f"false NO-GO <= {quantity(max(rates), 'share')}" if rates else "false NO-GO not known"
+        said.append(f"{known}, not known of {' and '.join(unknown)}" if rates and unknown else known)
         return f"{', '.join(said)} ({self.made[:10]})"
 
     def as_json(self) -> dict[str, Json]:

@@ -1,6 +1,6 @@
 """What is known of a proof: every result on the disk as it comes.
 
-Results of one state of the suites lie in one folder, named after the hash of their files. A proof that was broken off goes on
+Results of one state of the files that they rest on lie in one folder, named after their hash. A proof that was broken off goes on
 from there.
 """
 
@@ -60,17 +60,17 @@ class Results:
     """The results in a folder: ``results.jsonl``, to which lines are added and from which none is ever taken."""
 
     path: Path
-    holds_for: Mapping[str, str]
+    rest_on: Mapping[str, str]
     records: list[Record] = field(default_factory=list)
 
     @classmethod
-    def read(cls, path: Path, holds_for: Mapping[str, str]) -> Results:
+    def read(cls, path: Path, rest_on: Mapping[str, str]) -> Results:
         """Read what is there, and touch nothing.
 
         Raises:
             EvidenceError: a line is no result, or the results are of other files.
         """
-        results = cls(path, holds_for)
+        results = cls(path, rest_on)
         try:
             results._read(whole_lines(path.read_bytes()))
         except FileNotFoundError:
@@ -80,7 +80,7 @@ class Results:
         return results
 
     @classmethod
-    def open(cls, path: Path, holds_for: Mapping[str, str], *, again: bool = False) -> Results:
+    def open(cls, path: Path, rest_on: Mapping[str, str], *, again: bool = False) -> Results:
         """Read what is there already, and go on from there; with ``again`` begin anew, and keep the old file beside the new one.
 
         A last line that was cut short by the end of its process is no result yet, and is made again. Nobody else may write there.
@@ -92,7 +92,7 @@ class Results:
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.exists() and again:
                 set_aside(path)
-            results = cls.read(path, holds_for)
+            results = cls.read(path, rest_on)
             content = path.read_bytes() if path.exists() else b""
             whole = whole_lines(content)
             if whole != content:
@@ -127,7 +127,7 @@ class Results:
         return next((one for one in self.of(criterion) if isinstance(one, Control)), None)
 
     def _begin(self) -> None:
-        self._write({"kind": "proof", "version": VERSION, "holds_for": dict(self.holds_for)})
+        self._write({"kind": "proof", "version": VERSION, "rest_on": dict(self.rest_on)})
 
     def _write(self, line: Mapping[str, Any]) -> None:
         with self.path.open("a", encoding="utf-8", newline="\n") as file:
@@ -138,7 +138,7 @@ class Results:
             try:
                 data = json.loads(line)
                 if number == 1:
-                    if data != {"kind": "proof", "version": VERSION, "holds_for": dict(self.holds_for)}:
+                    if data != {"kind": "proof", "version": VERSION, "rest_on": dict(self.rest_on)}:
                         raise ValueError("the first line is not the head of results of these files")
                     continue
                 self.records.append(_KINDS[data["kind"]].from_json(data))

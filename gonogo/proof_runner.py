@@ -18,8 +18,10 @@ from gonogo.runs import RunDirectory
 
 __all__ = ["PytestRunner", "seen_in"]
 
-# gonogo.targets.planted and gonogo.plantable say it
-_REFUSED = re.compile(r"^ERROR: the defect \S+ cannot be planted: (.+)$", re.MULTILINE)
+# gonogo.targets and gonogo.plantable say it, before a run begins or in the middle of it
+_CANNOT = r"(?:release \S+: )?the defect (?:\S+ )?cannot be planted: (.+)$"
+_REFUSED = re.compile(f"^ERROR: {_CANNOT}", re.MULTILINE)
+_REFUSED_LATE = re.compile(_CANNOT)
 _REASON = 500
 
 
@@ -85,13 +87,20 @@ def seen_in(run: RunDirectory, criterion: Criterion) -> Seen:
     found = next((one for one in document["criteria"] if one["id"] == criterion.id), None)
     if found is None:
         return Seen(None)
-    decided = [one["verdict"] for one in found["claims"] if _is_decided(one)]
+    # of the claims alone: whether a proof trusts the criterion is what is being found out
+    said = [Status(one["verdict"]) for one in found["claims"]]
+    verdict = Status.worst(said)
+    reason = shortened(printable(" ".join("; ".join(found["reasons"]).split())), _REASON)
+    if verdict is not Status.NO_GO and (refused := _REFUSED_LATE.search(reason)):
+        return Seen(None, lacking=refused[1])
+    # what broke is an error of the gate like any other, but where nothing at all could be decided
+    counted = said if any(map(_is_decided, found["claims"])) else []
     return Seen(
-        Status(found["verdict"]),
-        shortened(printable(" ".join("; ".join(found["reasons"]).split())), _REASON),
-        claims=len(decided),
-        no_go=decided.count(Status.NO_GO),
-        inconclusive=decided.count(Status.INCONCLUSIVE),
+        verdict,
+        reason,
+        claims=len(counted),
+        no_go=counted.count(Status.NO_GO),
+        inconclusive=counted.count(Status.INCONCLUSIVE),
     )
 
 

@@ -41,7 +41,7 @@ __all__ = ["Proving", "prove", "status_of"]
 
 @dataclass(frozen=True)
 class Proving:
-    """A proof of the project in a folder: what it holds for, what is planned, what is known.
+    """A proof of the project in a folder: the files that it rests on, what is planned, what is known.
 
     ``whole`` is the plan of everything, ``plan`` of what was chosen.
     """
@@ -64,13 +64,13 @@ class Proving:
         return self.results.path.parent
 
     def unchanged(self) -> None:
-        """Refuse results of files that are no longer those that the proof holds for.
+        """Refuse results of files that are no longer those that the others rest on.
 
         Raises:
-            EvidenceError: suites, criteria or recordings were changed.
+            EvidenceError: some were changed.
         """
-        now = Contents.of(self.contents.project, self.contents.suites).proven
-        changed = [name for name, found in self.contents.proven.items() if now[name] != found]
+        now = Contents.of(self.contents.project, self.contents.suites).tried
+        changed = [name for name, found in self.contents.tried.items() if now[name] != found]
         if changed:
             raise EvidenceError(
                 f"{' and '.join(changed)} were changed while the proof went on; what is known is kept in {self.folder}. "
@@ -79,7 +79,7 @@ class Proving:
 
     def proof(self) -> Proof:
         """What is known by now."""
-        return proof_of(self.results, self.whole)
+        return proof_of(self.results, self.whole, self.contents.proven)
 
     def write(self) -> Path:
         """Make what is known the newest proof."""
@@ -184,8 +184,8 @@ def open_proving(
         )
     _check(only, whole)
     plan = Plan.of(criteria, CATALOGUE.values(), only=only, decisions=decisions, stage=stage)
-    folder = project.reports / "proof" / files_hash(contents.proven)[:16]
-    results = opened(folder / "results.jsonl", contents.proven)
+    folder = project.reports / "proof" / files_hash(contents.tried)[:16]
+    results = opened(folder / "results.jsonl", contents.tried)
     return Proving(definitions, contents, suites, whole, plan, results)
 
 

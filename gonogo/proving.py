@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
@@ -54,11 +54,13 @@ class Job:
     criteria: tuple[str, ...]
     planted: str = ""
     phase: Phase = Phase.PRE
+    number: int = 1  # of those that are alike
 
     @property
     def name(self) -> str:
         """A name for its folder."""
-        return f"{'+'.join(self.criteria)}-{self.planted or 'unplanted'}"
+        name = f"{'+'.join(self.criteria)}-{self.planted or 'unplanted'}"
+        return name if self.number == 1 else f"{name}-{self.number}"
 
 
 @dataclass(frozen=True)
@@ -111,8 +113,7 @@ class Plan:
             for one in known
             if (one.id in only or one.criterion in only if only else stage or not _is_staged(criteria, one.criterion))
         ]
-        wanted = {one.criterion for one in known if not only or one.criterion in only}
-        itself = [one.id for one in criteria.criteria if one.measured and one.id in wanted]
+        itself = [one.id for one in criteria.criteria if one.measured and (not only or one.id in only)]
         return cls(criteria, defects, itself, decisions)
 
     def job(self, criterion: str, *others: str, planted: str = "") -> Job:
@@ -132,9 +133,19 @@ class Plan:
         return [one for one in self.defects if one.id not in results.shown(one.criterion)]
 
     def open_controls(self, results: Results) -> list[str]:
-        """Criteria that are not measured and that nobody has looked at without a planted defect."""
+        """Criteria that nobody has looked at without a planted defect."""
         wanted = dict.fromkeys(one.criterion for one in self.open_defects(results))
-        return [one for one in wanted if not self.is_measured(one) and results.control(one) is None]
+        return [one for one in wanted if results.control(one) is None]
+
+    def control_jobs(self, results: Results) -> Iterator[Job]:
+        """Runs without a planted defect: each criterion alone, and all measured ones of a phase at once."""
+        measured: dict[Phase, list[str]] = {}
+        for one in self.open_controls(results):
+            if self.is_measured(one):
+                measured.setdefault(self._phase(one), []).append(one)
+            else:
+                yield self.job(one)
+        yield from (self.job(*together) for together in measured.values())
 
     def missing_claims(self, criterion: str, results: Results) -> int:
         """How many claims of a release against itself are still to be decided; none where none can be."""
@@ -147,7 +158,10 @@ class Plan:
         """The next run against itself, of all criteria of a phase of which claims are missing, but for those that broke."""
         missing = [one for one in self.itself if one not in broken and self.missing_claims(one, results)]
         together = [one for one in missing if self._phase(one) is self._phase(missing[0])]
-        return self.job(*together, planted=NOTHING) if together else None
+        if not together:
+            return None
+        made = max(sum(isinstance(record, Itself) for record in results.of(one)) for one in together)
+        return replace(self.job(*together, planted=NOTHING), number=made + 1)
 
     def _phase(self, criterion: str) -> Phase:
         """Before a deploy, but for what is judged at night alone."""
@@ -186,14 +200,10 @@ class Prover:
 
     def run(self) -> Iterator[tuple[Job, list[Record | Broke]]]:
         """Every run as it ends, with what it showed of each of its criteria; ``broken`` remembers those that broke."""
-        yield from self._each([self.plan.job(one) for one in self.plan.open_controls(self.results)])
+        yield from self._each(list(self.plan.control_jobs(self.results)))
         defects = self.plan.open_defects(self.results)
         # a NO-GO shows nothing while nobody knows that it is not there without the defect as well
-        compared = [
-            one
-            for one in defects
-            if self.plan.is_measured(one.criterion) or self.results.control(one.criterion) is not None
-        ]
+        compared = [one for one in defects if self.results.control(one.criterion) is not None]
         yield from self._each([self.plan.job(one.criterion, planted=one.id) for one in compared])
         while job := self._next_against_itself():
             yield job, self._made(job, partial(self.runner, job))
@@ -255,8 +265,14 @@ class Prover:
         return Shown(planted, criterion, outcome, expected.value, told, why, at)
 
 
-def proof_of(results: Results, plan: Plan) -> Proof:
-    """The proof that the results make. ``plan``: of everything, whatever was chosen this time."""
+def proof_of(results: Results, plan: Plan, holds_for: Mapping[str, str]) -> Proof:
+    """The proof that the results make.
+
+    Args:
+        results: what is known.
+        plan: of everything, whatever was chosen this time.
+        holds_for: name -> hash of the files that the proof is of.
+    """
     criteria = []
     for criterion in dict.fromkeys(one.criterion for one in plan.defects):
         shown = results.shown(criterion)
@@ -266,11 +282,11 @@ def proof_of(results: Results, plan: Plan) -> Proof:
                 criterion,
                 tuple(shown[one] for one in wanted if one in shown),
                 tuple(one for one in wanted if one not in shown),
-                results.itself(criterion) if plan.is_measured(criterion) else None,
+                results.itself(criterion) or Itself(criterion, 0, 0, 0) if plan.is_measured(criterion) else None,
             )
         )
     made = max((one.at for one in results.records), default=datetime.now(UTC).isoformat(timespec="seconds"))
-    return Proof(made, results.holds_for, tuple(criteria))
+    return Proof(made, holds_for, tuple(criteria))
 
 
 def missed(results: Results, defects: Iterable[PlantedDefect]) -> list[Shown]:

@@ -79,6 +79,7 @@ class Target:
         self._built: dict[tuple[str, bytes], Built | ProductError] = {}
         self._received: dict[tuple[str, bytes], Built] = {}
         self._variants: list[ReleaseWorker] = []
+        self._alone: list[ReleaseWorker] = []
         self._by_turns: list[ReleaseWorker] = []
         self._started: list[ReleaseWorker] = []
         self._starting: ReleaseWorker | None = None
@@ -124,15 +125,25 @@ class Target:
         with self._asked():
             return starting.opened()
 
-    @cached_property
+    @property
     def timed(self) -> ReleaseWorker:
         """A worker in which nothing but timing happens."""
-        return self._start_worker().opened()
+        return self.timed_alone(1)[0]
+
+    def timed_alone(self, count: int) -> list[ReleaseWorker]:
+        """Workers in which nothing but timing of this release alone happens; started once."""
+        return self._so_many(self._alone, count)
 
     def timed_by_turns(self, count: int) -> list[ReleaseWorker]:
-        """Workers in which nothing but timing happens, by turns with those of another release; started once."""
-        self._by_turns += self._opened([self._start_worker() for _ in range(count - len(self._by_turns))])
-        return self._by_turns[:count]
+        """Workers in which nothing but timing happens, by turns with those of another release; started once.
+
+        Others than those of ``timed_alone``: what these have done already, the other release's have not.
+        """
+        return self._so_many(self._by_turns, count)
+
+    def _so_many(self, workers: list[ReleaseWorker], count: int) -> list[ReleaseWorker]:
+        workers += self._opened([self._start_worker() for _ in range(count - len(workers))])
+        return workers[:count]
 
     def variants(self, environments: Sequence[Mapping[str, str]], *, day: str) -> list[ReleaseWorker]:
         """One worker for each environment (hash seed, locale, time zone), all of them on another day; started once.

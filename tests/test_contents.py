@@ -191,10 +191,10 @@ def test_changes_are_said_with_the_files_and_what_to_do() -> None:
     ]
 
 
-def test_a_proof_holds_for_suites_criteria_and_recordings_whatever_is_judged(project: Project) -> None:
+def test_a_proof_holds_for_what_decides_what_is_caught_whatever_is_judged(project: Project) -> None:
     proven = contents(project).proven
-    assert [*proven] == ["suites", "criteria", "recordings"]
-    for file in ("app/prompts/build.py", "cases/facts.yaml", "workflows/planning/facts.yaml", "adapter.py"):
+    assert [*proven] == ["suites", "criteria", "recordings", "cases", "workflows", "gonogo"]
+    for file in ("app/prompts/build.py", "adapter.py"):
         path = project.root / file
         path.write_text(path.read_text() + "# changed\n")
     live = project.with_service(Service("http://127.0.0.1:1"), None)
@@ -208,6 +208,8 @@ def test_a_proof_holds_for_suites_criteria_and_recordings_whatever_is_judged(pro
         ("conftest.py", "suites"),
         ("criteria.toml", "criteria"),
         ("recordings/2.0/facts.yaml", "recordings"),
+        ("cases/facts.yaml", "cases"),
+        ("workflows/planning/facts.yaml", "workflows"),
     ],
 )
 def test_a_change_of_what_a_proof_holds_for_is_seen(project: Project, file: str, name: str) -> None:
@@ -216,6 +218,15 @@ def test_a_change_of_what_a_proof_holds_for_is_seen(project: Project, file: str,
     path.write_text(path.read_text() + "# changed\n")
     now = contents(project).proven
     assert [one for one in before if now[one] != before[one]] == [name]
+
+
+def test_a_result_of_a_proof_rests_on_the_releases_as_well(project: Project) -> None:
+    before = contents(project).tried
+    assert before.items() > contents(project).proven.items()
+    path = project.root / "app/prompts/build.py"
+    path.write_text(path.read_text() + "# changed\n")
+    now = contents(project).tried
+    assert [one for one in before if now[one] != before[one]] == ["candidate", "baseline"], "the tree of both"
 
 
 def test_an_adapter_that_lies_among_the_suites_counts_as_one_of_them(project: Project) -> None:

@@ -154,8 +154,8 @@ class TestTurns:
             together.wait()
             return 1.0
 
-        found = by_turns([both(), both()], spent, pairs=2)
-        assert found == [[Pair(1.0, 1.0)] * 2] * 2
+        found = by_turns([both() for _ in range(8)], spent, pairs=2)
+        assert found == [[Pair(1.0, 1.0)] * 2] * 8
 
     def test_each_pair_of_processes_gives_one_figure_whatever_one_turn_was_like(self) -> None:
         timed = [[Pair(1.0, 1.0), Pair(1.0, 1.0), Pair(50.0, 1.0)], [Pair(2.0, 1.0)]]
@@ -182,12 +182,22 @@ class TestTheRatio:
 
 class TestProcessors:
     def test_each_candidate_stays_on_one_processor_with_its_baseline(self, pinned: dict[int, set[int]]) -> None:
-        workers = [(worker(Clockwork("n", 1, pid=one)), worker(Clockwork("o", 1, pid=one + 1))) for one in (10, 20, 30)]
-        assert lanes_of(workers) == [[0, 2], [1]]
-        assert pinned == {10: {3}, 11: {3}, 20: {5}, 21: {5}, 30: {3}, 31: {3}}
+        workers = [
+            (worker(Clockwork("n", 1, pid=one)), worker(Clockwork("o", 1, pid=one + 1))) for one in range(10, 90, 10)
+        ]
+        assert lanes_of(workers) == [[0, 2, 4, 6], [1, 3, 5, 7]]
+        assert pinned == {
+            pid: {3} if number % 2 == 0 else {5} for number in range(8) for pid in (10 + 10 * number, 11 + 10 * number)
+        }
 
-    def test_there_are_no_more_lanes_than_processes(self) -> None:
-        assert lanes_of([both()]) == [[0]]
+    @pytest.mark.parametrize(("processes", "lanes"), [(1, 1), (4, 1), (8, 2), (16, 4), (64, 8)])
+    def test_each_has_so_many_that_every_release_finds_a_fellow(
+        self, processes: int, lanes: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+        workers = [both() for _ in range(processes)]
+        assert len(lanes_of(workers)) == lanes
+        assert len(against_itself(workers)) == (processes if processes > 1 else 0)
 
     def test_there_is_a_single_lane_where_the_system_pins_no_processes(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delattr(os, "sched_setaffinity")
@@ -237,7 +247,9 @@ class TestLooking:
     def turns(self, *decisions: Decision) -> int:
         """How many turns each pair of processes has had when the looking ends, if it says this look after look."""
         race, said = Race(lambda count: [both() for _ in range(count)]), iter(decisions)
-        return len(race.looked_at(CASES, SCRIPTS, self.LOOKS, lambda timed: next(said))[0])
+        timed, taken = race.looked_at(CASES, SCRIPTS, self.LOOKS, lambda timed: next(said))
+        assert taken == len(decisions)
+        return len(timed[0])
 
     def test_it_ends_when_two_looks_on_end_give_the_same_answer(self) -> None:
         assert self.turns(Decision.WITHIN, Decision.WITHIN) == 4

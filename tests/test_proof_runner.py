@@ -64,6 +64,27 @@ class TestSeen:
         run = judged(tmp_path, finding(False), ended(), failure="it does not start")
         assert seen_in(run, needing).verdict is Status.NO_GO
 
+    def test_a_claim_that_broke_counts_where_another_was_decided(self, tmp_path: Path) -> None:
+        run = judged(tmp_path, finding(), ended())
+        document = run.read_json("verdict.json")
+        [one] = document["criteria"]
+        [claim] = one["claims"]
+        one["claims"].append({**claim, "step": "roads", "verdict": "INCONCLUSIVE"})
+        run.write_json("verdict.json", document)
+        assert (seen_in(run, STRUCTURE).claims, seen_in(run, STRUCTURE).inconclusive) == (2, 1)
+
+    def test_what_an_older_proof_says_of_the_criterion_does_not_count(self, tmp_path: Path) -> None:
+        run = judged(tmp_path, finding(), ended())
+        document = run.read_json("verdict.json")
+        document["criteria"][0] |= {"verdict": "INCONCLUSIVE", "reasons": ["gonogo prove caught none"]}
+        run.write_json("verdict.json", document)
+        assert seen_in(run, STRUCTURE).verdict is Status.GO
+
+    def test_a_defect_that_turns_out_not_to_fit_is_no_miss(self, tmp_path: Path) -> None:
+        why = "release 2.0.0: the defect cannot be planted: no record of a run can be read (record in [target])"
+        seen = seen_in(judged(tmp_path, Gap(CLAIM, None, why), ended()), STRUCTURE)
+        assert seen == Seen(None, lacking="no record of a run can be read (record in [target])")
+
     def test_a_criterion_that_the_run_does_not_judge_has_no_verdict(self, tmp_path: Path) -> None:
         assert seen_in(judged(tmp_path, finding(), ended()), criterion("else")).verdict is None
 
@@ -141,7 +162,8 @@ def test_a_defect_that_the_release_cannot_have_is_not_applicable(runner: MakeRun
         plant(Shows(), Stub(()), planting, (), OwnClock(), ModelClock())  # type: ignore[arg-type]  # it is refused before
     made = runner("")
     conftest = tmp_path / "conftest.py"
-    raising = f"def pytest_configure():\n    raise __import__('pytest').UsageError({str(refused.value)!r})\n"
+    told = f"release 2.0.0: {refused.value}"  # as it comes from a release worker
+    raising = f"def pytest_configure():\n    raise __import__('pytest').UsageError({told!r})\n"
     conftest.write_text(conftest.read_text() + raising)
     seen = made(Job(("structure",), "other-model"))
     assert seen == {"structure": Seen(None, lacking="the release does not offer: reply")}

@@ -194,7 +194,7 @@ def test_where_nothing_could_be_planted_nothing_is_shown(monkeypatch: pytest.Mon
 def test_only_what_is_named_is_planted(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result, fake = run(monkeypatch, "--only", SPEED[0], "--only", STRUCTURE[0])
     assert result.exit_code == 0
-    assert [job.planted for job in fake.jobs] == ["", STRUCTURE[0], SPEED[0]]
+    assert [job.planted for job in fake.jobs] == ["", "", STRUCTURE[0], SPEED[0]]
     assert "2 of 2 planted defects caught" in str(proof(project)["says"])
     assert f"{len(STRUCTURE) + len(SPEED) - 2} not yet planted" in str(proof(project)["says"])
     assert "shown of what was chosen" in " ".join(result.output.split())

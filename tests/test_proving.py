@@ -84,12 +84,13 @@ def test_first_without_a_defect_then_with_each_and_what_is_measured_last_and_alo
     assert fake.jobs == [
         "structure-unplanted",
         "mapping-unplanted",
+        "speed-unplanted",
         "structure-swapped",
         "structure-doubled",
         "mapping-renamed",
         "speed-slow",
         "speed-nothing",
-        "speed-nothing",
+        "speed-nothing-2",
     ]
     assert prover.plan.is_complete(prover.results)
 
@@ -102,9 +103,9 @@ def test_a_defect_whose_criterion_the_project_does_not_have_is_not_planted() -> 
     ("only", "jobs"),
     [
         (("renamed",), ["mapping-unplanted", "mapping-renamed"]),
-        (("slow",), ["speed-slow"]),
-        (("speed",), ["speed-slow", "speed-nothing", "speed-nothing"]),
-        (("renamed", "slow"), ["mapping-unplanted", "mapping-renamed", "speed-slow"]),
+        (("slow",), ["speed-unplanted", "speed-slow"]),
+        (("speed",), ["speed-unplanted", "speed-slow", "speed-nothing", "speed-nothing-2"]),
+        (("renamed", "slow"), ["mapping-unplanted", "speed-unplanted", "mapping-renamed", "speed-slow"]),
     ],
 )
 def test_only_what_was_chosen_is_run(path: Path, only: Sequence[str], jobs: list[str]) -> None:
@@ -116,7 +117,7 @@ def test_only_what_was_chosen_is_run(path: Path, only: Sequence[str], jobs: list
 def test_a_release_is_held_against_itself_until_enough_claims_are_decided(path: Path) -> None:
     fake = Fake({"speed-nothing": Seen(Status.NO_GO, claims=18, no_go=1, inconclusive=2)})
     prover = run(path, fake, "speed", decisions=37)
-    assert fake.jobs.count("speed-nothing") == 3
+    assert fake.jobs[2:] == ["speed-nothing", "speed-nothing-2", "speed-nothing-3"]
     whole = prover.results.itself("speed")
     assert whole is not None
     assert (whole.claims, whole.no_go, whole.inconclusive) == (54, 3, 6)
@@ -126,13 +127,13 @@ def test_more_decisions_go_on_where_fewer_stopped(path: Path) -> None:
     run(path, Fake(), "speed", decisions=36)
     fake = Fake()
     run(path, fake, "speed", decisions=40)
-    assert fake.jobs == ["speed-nothing"]
+    assert fake.jobs == ["speed-nothing-3"]
 
 
 def test_a_criterion_that_decides_nothing_is_not_asked_for_ever(path: Path) -> None:
     fake = Fake({"speed-nothing": Seen(None, lacking="the target does not offer: timing")})
     prover = run(path, fake, "speed")
-    assert fake.jobs == ["speed-slow", "speed-nothing"]
+    assert fake.jobs == ["speed-unplanted", "speed-slow", "speed-nothing"]
     assert prover.results.itself("speed") == Itself(
         "speed", 0, 0, 0, "the target does not offer: timing", prover.results.records[-1].at
     )
@@ -206,32 +207,33 @@ class TestSeveralMeasuredCriteria:
     def test_a_release_is_held_against_itself_for_all_of_a_phase_at_once(self, path: Path) -> None:
         fake = Fake()
         prover = self.prover(path, fake)
-        assert fake.jobs[3:] == ["speed+weight-nothing"] * 2 + ["drift-nothing"] * 2
+        assert fake.jobs[:2] == ["speed+weight-unplanted", "drift-unplanted"]
+        assert fake.jobs[5:] == ["speed+weight-nothing", "speed+weight-nothing-2", "drift-nothing", "drift-nothing-2"]
         assert prover.plan.is_complete(prover.results)
 
     def test_what_has_enough_claims_is_not_asked_again(self, path: Path) -> None:
         fake = Fake({"weight-nothing": Seen(Status.GO, claims=36)})
         self.prover(path, fake, "speed", "weight")
-        assert fake.jobs[2:] == ["speed+weight-nothing", "speed-nothing"]
+        assert fake.jobs[3:] == ["speed+weight-nothing", "speed-nothing-2"]
 
     def test_what_decides_nothing_breaks_alone(self, path: Path) -> None:
         fake = Fake({"weight-nothing": Seen(Status.INCONCLUSIVE, "the suite broke")})
         prover = self.prover(path, fake, "speed", "weight")
-        assert fake.jobs[2:] == ["speed+weight-nothing", "speed-nothing"]
+        assert fake.jobs[3:] == ["speed+weight-nothing", "speed-nothing-2"]
         assert [(one.criterion, one.name) for one in prover.broken] == [("weight", "weight-nothing")]
         assert not prover.plan.is_complete(prover.results)
 
     def test_a_run_that_broke_shows_nothing_of_any(self, path: Path) -> None:
         fake = Fake({"speed+weight-nothing": RunBroke("it hangs")})
         prover = self.prover(path, fake, "speed", "weight")
-        assert fake.jobs[2:] == ["speed+weight-nothing"]
+        assert fake.jobs[3:] == ["speed+weight-nothing"]
         assert [one.name for one in prover.broken] == ["speed-nothing", "weight-nothing"]
         assert not prover.plan.is_complete(prover.results)
 
     def test_a_defect_whose_run_broke_keeps_nothing_from_being_held_against_itself(self, path: Path) -> None:
         fake = Fake({"speed-slow": RunBroke("it hangs")})
         self.prover(path, fake, "speed", "weight")
-        assert fake.jobs[2:] == ["speed+weight-nothing"] * 2
+        assert fake.jobs[3:] == ["speed+weight-nothing", "speed+weight-nothing-2"]
 
 
 def test_nothing_is_planted_where_nobody_knows_how_the_criterion_stands_without_it(path: Path) -> None:
@@ -248,6 +250,17 @@ def test_a_criterion_that_is_no_go_by_itself_catches_nothing(path: Path) -> None
         Outcome.NOT_SHOWN,
         Outcome.CAUGHT,
     ]
+
+
+def test_a_measured_criterion_that_is_no_go_by_itself_catches_nothing_either(path: Path) -> None:
+    prover = run(path, Fake({"speed-unplanted": BAD}), "slow")
+    assert outcomes(prover.results, "slow") == [Outcome.NOT_SHOWN]
+
+
+def test_a_criterion_of_the_project_s_own_is_held_against_itself_as_well() -> None:
+    own = criteria(criterion("structure"), criterion("speed", measured=True), criterion("own", measured=True))
+    assert Plan.of(own, CATALOGUE).itself == ["speed", "own"]
+    assert Plan.of(own, CATALOGUE, only=["swapped"]).itself == []
 
 
 def test_a_miss_is_kept_with_what_was_expected_and_what_was_seen(path: Path) -> None:
@@ -335,7 +348,7 @@ class TestResults:
         path.write_bytes(whole[:-cut])
         fake = Fake()
         run(path, fake)
-        assert fake.jobs == ["speed-nothing"]
+        assert fake.jobs == ["speed-nothing-2"]
         assert path.read_bytes().count(b"\n") == whole.count(b"\n")
 
     def test_a_head_that_was_cut_short_begins_anew(self, path: Path) -> None:
@@ -384,16 +397,22 @@ class TestResults:
 
 
 class TestProof:
-    def test_it_holds_for_the_files_of_its_results_and_dates_from_the_newest(self, path: Path) -> None:
+    def test_it_holds_for_the_files_that_it_is_told_and_dates_from_the_newest_result(self, path: Path) -> None:
         results = run(path, Fake()).results
-        proof = proof_of(results, plan())
-        assert proof.holds_for == FILES
+        proof = proof_of(results, plan(), {"suites": "a1"})
+        assert proof.holds_for == {"suites": "a1"}
         assert proof.made == max(one.at for one in results.records)
         assert [one.criterion for one in proof.criteria] == ["structure", "mapping", "speed"]
         assert proof["structure"].itself is None
         assert proof["speed"].itself == results.itself("speed")
 
     def test_what_was_not_chosen_is_open(self, path: Path) -> None:
-        proof = proof_of(run(path, Fake(), "renamed").results, plan())
+        proof = proof_of(run(path, Fake(), "renamed").results, plan(), FILES)
         assert proof["structure"].open == ("swapped", "doubled")
         assert "3 not yet planted" in proof.says
+
+    def test_a_measured_criterion_of_which_no_claim_is_known_is_named(self, path: Path) -> None:
+        proof = proof_of(run(path, Fake({"speed-nothing": RunBroke("it hangs")})).results, plan(), FILES)
+        assert proof["speed"].errors_are_unknown
+        assert "false NO-GO not known" in proof.says
+        assert "false NO-GO not known" in proof["speed"].says

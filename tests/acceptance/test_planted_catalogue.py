@@ -38,8 +38,10 @@ def of_project(folder: Path, criterion: str) -> Copy:
 def test_a_defect_is_caught_by_its_criterion(defect: Defect, tmp_path: Path) -> None:
     copy = of_project(tmp_path, defect.criterion)
     options = [f"--gonogo-planted={defect.id}", f"--gonogo-criterion={defect.criterion}"]
-    answer = copy.judge(defect.criterion, options=options)
     allowed = {defect.expected.value} | TIMED.get(defect.criterion, set())
+    answer = copy.judge(defect.criterion, options=[*options, "-x"])
+    if answer.verdicts[defect.criterion] not in allowed:  # what is INCONCLUSIVE may stand before what is NO-GO
+        answer = copy.judge(defect.criterion, options=options)
     assert answer.verdicts[defect.criterion] in allowed, answer.output
     assert answer.document["run"]["planted"] == defect.id
 

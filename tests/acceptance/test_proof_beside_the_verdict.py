@@ -75,6 +75,7 @@ def test_a_proof_of_these_files_is_told_with_rates_date_and_hash(project: Path, 
         ("conftest.py", "# changed\n", "suites"),
         ("acceptance/criteria.toml", "# changed\n", "criteria"),
         ("recordings/2.0/facts.yaml", "", "recordings"),
+        ("cases/facts.yaml", "# changed\n", "cases"),
     ],
 )
 def test_a_proof_of_other_files_is_said_and_decides_nothing(

@@ -66,6 +66,7 @@ def again_of(info: RunInfo) -> Again:
         service=str(told.get("service") or ""),
         stub=str(stub) if stub and stub != "none" else "",
         read_only=told.get("read_only") is True,
+        planted=info.planted,
     )
 
 

@@ -6,6 +6,7 @@ Pure: from the criteria and the evidence of a run to facts in plain text. What w
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,7 +30,7 @@ from gonogo.figures import (
 )
 from gonogo.model import Claim, CriterionVerdict, Decided, Evidence, Judged, Level, Sampled, Status, Verdict
 from gonogo.next_steps import NOT_RUN, Again, advice, commands, whole_run
-from gonogo.supposing import Aspect, Change, Part, Turn, aspects, deciding_rank, turns
+from gonogo.supposing import Aspect, Change, Part, Turn, aspects, deciding_rank, is_bounded, turns
 from gonogo.verdict import NOT_EXECUTED, Facts
 
 __all__ = ["Explanation", "Line", "explain", "told_criteria"]
@@ -153,6 +154,8 @@ def _lines(
         yield Line("because", verdict.reasons[0] if verdict.reasons else "nothing was claimed")
         return
     yield Line("claims", _claims(verdict))
+    if _is_unproven(verdict):
+        yield from (Line("because", shortened(reason, _REASON)) for reason in verdict.reasons)
     worst = min(verdict.claims, key=_badness)
     shown = [worst]
     if any(_is_of_step(claim) is not _is_of_step(worst) for claim in verdict.claims if claim.bounds or claim.failing):
@@ -160,6 +163,11 @@ def _lines(
     for claim in shown:
         yield from _claim(criterion, facts, claim, records.get(claim.claim, []), alone=len(verdict.claims) == 1)
     yield from _next(criterion, facts, verdict, records, again, worst)
+
+
+def _is_unproven(verdict: CriterionVerdict) -> bool:
+    """Whether all claims hold, and the criterion was seen to catch nothing."""
+    return verdict.status is not Status.GO and Status.worst(claim.status for claim in verdict.claims) is Status.GO
 
 
 def _is_of_step(claim: Decided) -> bool:
@@ -282,7 +290,7 @@ def _decides(measure: Measure, samples: Sequence[Sampled], counts: tuple[int, in
         return f"the largest, {quantity(value, measure.unit)}{_of_case(far)}, {kept}"
     rank = deciding_rank(measure, n)
     beyond = f"{_count(failing, noun)} of {n} lie{'s' if failing == 1 else ''} beyond the limit"
-    if measure.statistic is Statistic.PSEUDOMEDIAN:
+    if measure.statistic is Statistic.PSEUDOMEDIAN and is_bounded(measure, n):
         return f"an average of two samples is the bound, by rank; {beyond}"
     if rank is None:
         return f"no sample: {_count(n, noun)} are too few to bound it; {beyond}"
@@ -338,13 +346,21 @@ def _next(
     again: Again,
     worst: Decided,
 ) -> Iterator[Line]:
+    if _is_unproven(verdict):
+        yield Line(
+            "next", "Correct its suite until it catches what is planted; then the proof of the gate is another one."
+        )
+        yield Line("next", shlex.join(["gonogo", "prove", "--only", criterion.id]), command=True)
+        return
     if verdict.status is Status.NO_GO:
         yield Line("next", "Repair what falls short, then look at this criterion again; a verdict takes the whole run.")
     for told in advice(criterion, verdict, records, facts.abilities):
         yield Line("next", told)
     is_open = any(bound.get("decision") == "open" for bound in worst.bounds)
     amounts = [
-        f"{name} = {value}" for name, value in criterion.in_phase(facts.phase).parameters.items() if _is_amount(value)
+        f"{name} = {_amount(value)}"
+        for name, value in criterion.in_phase(facts.phase).parameters.items()
+        if _is_amount(value)
     ]
     if is_open and amounts:
         yield Line("next", f"How much is measured stands in criteria.toml, {criterion.id}: {', '.join(amounts)}.")
@@ -355,6 +371,15 @@ def _next(
 
 def _is_amount(value: object) -> bool:
     return isinstance(value, int | list) and not isinstance(value, bool)
+
+
+def _amount(value: object) -> str:
+    """As criteria.toml has it."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_amount, value))}]"
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{name} = {own}' for name, own in value.items())} }}"
+    return str(value)
 
 
 def _statistic(measure: Measure) -> str:

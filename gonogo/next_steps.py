@@ -47,14 +47,16 @@ class Again:
     service: str = ""
     stub: str = ""
     read_only: bool = False
+    planted: str = ""
 
     @property
     def options(self) -> tuple[str, ...]:
         """The options of pytest."""
+        planted = (f"--gonogo-planted={self.planted}",) if self.planted else ()
         if self.phase is Phase.PRE:
-            return ()
+            return planted
         if self.phase is Phase.NIGHTLY:
-            return ("--gonogo-phase=nightly",)
+            return ("--gonogo-phase=nightly", *planted)
         told = ["--gonogo-phase=post", f"--gonogo-target={self.service or 'URL'}"]
         if self.phase is Phase.POST_STUB:
             told.append(f"--gonogo-stub={self.stub or 'URL'}")

@@ -199,6 +199,12 @@ def deciding_rank(measure: Measure, n: int) -> int | None:
     return int(end) if abs(end) <= n else None
 
 
+def is_bounded(measure: Measure, n: int) -> bool:
+    """Whether ``n`` samples are enough to bound the statistic on the side that decides."""
+    bound = measure.bound([float(number) for number in range(1, n + 1)])
+    return math.isfinite(bound.upper if _is_upper(measure) else bound.lower)
+
+
 def _measures(criterion: Criterion, claim: Claim) -> list[Measure]:
     return [measure for measure in criterion.measures if (measure.scope is Scope.STEP) == (claim.step is not None)]
 
@@ -227,7 +233,8 @@ def _changes(aspect: Aspect, records: Sequence[Evidence], now: Status) -> Iterat
     assert aspect.measure is not None
     yield Change.FAIL, holding
     yield Change.HOLD, failing
-    if now is Status.INCONCLUSIVE and aspect.measure.statistic is not Statistic.MAXIMUM:
+    # pairs of processes come by looks, not one by one
+    if now is Status.INCONCLUSIVE and aspect.measure.statistic not in (Statistic.MAXIMUM, Statistic.PSEUDOMEDIAN):
         yield Change.MORE, MOST_ADDED
 
 
@@ -359,13 +366,15 @@ def _sampling(aspect: Aspect, records: Sequence[Evidence], change: Change) -> Su
     for number, sample in enumerate(samples):
         for index in range(len(sample.values)):
             units.setdefault(_key(measure, sample, number, index), []).append((number, index))
-    kept = {key: all(map(measure.go.admits, values)) for key, values in _units(measure, samples).items()}
-    kind = [unit for key, unit in units.items() if kept[key] is found]
+    owned = _units(measure, samples)
+    kind = [key for key, values in owned.items() if all(map(measure.go.admits, values)) is found]
+    # where it matters which of them is another one (pseudomedian), it is the farthest that takes the fewest
+    kind.sort(key=lambda key: -max(abs(value - measure.go.value) for value in owned[key]))
 
     def changed(count: int) -> list[Evidence]:
         values: dict[int, list[float]] = {}
-        for unit in kind[:count]:
-            for number, index in unit:
+        for key in kind[:count]:
+            for number, index in units[key]:
                 if number not in values:
                     values[number] = list(samples[number].values)
                 values[number][index] = to

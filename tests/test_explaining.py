@@ -155,6 +155,25 @@ class TestMeasures:
         assert told["distance"] == ["no bound yet, so none to the limit of < 1 ms"]
         assert "GO with 1 more sample, all within the limit" in told["turns"]
 
+    @pytest.mark.parametrize(
+        ("n", "decides"),
+        [
+            (4, "no sample: 4 samples are too few to bound it; 0 samples of 4 lie beyond the limit"),
+            (8, "an average of two samples is the bound, by rank; 0 samples of 8 lie beyond the limit"),
+        ],
+    )
+    def test_a_pseudomedian_is_told_by_the_average_that_decides(self, n: int, decides: str) -> None:
+        asked = criterion(measures=[measure("excess", Statistic.PSEUDOMEDIAN, "<= 0")])
+        assert lines([sample(*[-1.0] * n, name="excess"), ended()], asked)["decides"] == [decides]
+
+    def test_a_criterion_that_was_seen_to_catch_nothing_is_told_as_such(self) -> None:
+        every, records = criteria(criterion()), [finding(), ended()]
+        verdict = judge(every, FACTS, records, unproven={"structure": "it caught none (swapped)"})
+        [found] = explain(every, FACTS, records, told_criteria(verdict, "structure"), Again())
+        told = [(line.label, line.text) for line in found.lines]
+        assert ("because", "it caught none (swapped)") in told
+        assert told[-1] == ("next", "gonogo prove --only structure")
+
     def test_a_median_of_pairs_is_told_like_a_quantile(self) -> None:
         told = lines([sample(*[-1.0] * 20, 1.0, name="excess"), ended()], MEDIAN)
         assert told["distance"] == ["the bound lies 1 s within the limit"], "no share of a limit of zero"

@@ -616,8 +616,12 @@ class TestThePseudomedian:
         assert (pseudomedian([1, 2, 3, 4, 5]).lower, pseudomedian([1, 2, 3, 4, 5]).upper) == (1, 5)
 
     def test_more_samples_than_it_is_computed_for_are_refused(self) -> None:
-        with pytest.raises(StatisticsError, match="n = 65 samples is not computed; for more than 64 take the median"):
-            pseudomedian([0.0] * 65)
+        with pytest.raises(StatisticsError, match="n = 257 samples is not computed; for more than 256 take the median"):
+            pseudomedian([0.0] * 257)
+
+    def test_so_many_as_sixteen_runs_have_are_computed(self) -> None:
+        bound = pseudomedian([float(one) for one in range(256)])
+        assert bound.lower < 127.5 < bound.upper
 
 
 def exit_status(program: str) -> int:

@@ -24,6 +24,7 @@ MEASURES = [
     measure("seconds", Statistic.QUANTILE, "< 1", quantile=0.9),
     measure("seconds", Statistic.QUANTILE, ">= 1", quantile=0.1, minimum=20),
     measure("excess", Statistic.MEDIAN, "<= 0"),
+    measure("beyond", Statistic.PSEUDOMEDIAN, "<= 0"),
     measure("peak", Statistic.MAXIMUM, "<= 1"),
     measure("peak", Statistic.MAXIMUM, "> 1"),
 ]
@@ -73,6 +74,13 @@ class TestMeasures:
     def test_of_a_quantile_it_is_said_how_many_samples_beyond_the_limit_it_stands(self) -> None:
         records: list[Evidence] = [sample(*[0.5] * 600), ended()]
         assert told(only(Part.MEASURE, records, P99), records) == {("fail", 2, OPEN), ("fail", 11, NO_GO)}
+
+    def test_where_it_matters_which_sample_is_another_one_it_is_the_farthest(self) -> None:
+        asked = criterion(measures=[measure("beyond", Statistic.PSEUDOMEDIAN, "<= 0")])
+        records: list[Evidence] = [sample(0.001, 1.0, *[-0.05] * 6, name="beyond"), ended()]
+        aspect = only(Part.MEASURE, records, asked)
+        assert ("hold", 1, GO) in told(aspect, records), "the second one"
+        assert not any(change == "more" for change, _, _ in told(aspect, records)), "pairs come by looks"
 
     def test_which_sample_decides_is_asked_of_the_statistic(self) -> None:
         asked = P99.measures[0]

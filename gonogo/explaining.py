@@ -378,7 +378,7 @@ def _amount(value: object) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(_amount, value))}]"
     if isinstance(value, dict):
-        return f"{{ {', '.join(f'{name} = {own}' for name, own in value.items())} }}"
+        return f"{{{', '.join(f'{name} = {own}' for name, own in value.items())}}}"
     return str(value)
 
 

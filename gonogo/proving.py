@@ -273,6 +273,7 @@ def proof_of(results: Results, plan: Plan, holds_for: Mapping[str, str]) -> Proo
         plan: of everything, whatever was chosen this time.
         holds_for: name -> hash of the files that the proof is of.
     """
+    made = max((one.at for one in results.records), default=datetime.now(UTC).isoformat(timespec="seconds"))
     criteria = []
     for criterion in dict.fromkeys(one.criterion for one in plan.defects):
         shown = results.shown(criterion)
@@ -282,10 +283,11 @@ def proof_of(results: Results, plan: Plan, holds_for: Mapping[str, str]) -> Proo
                 criterion,
                 tuple(shown[one] for one in wanted if one in shown),
                 tuple(one for one in wanted if one not in shown),
-                results.itself(criterion) or Itself(criterion, 0, 0, 0) if plan.is_measured(criterion) else None,
+                results.itself(criterion) or Itself(criterion, 0, 0, 0, at=made)
+                if plan.is_measured(criterion)
+                else None,
             )
         )
-    made = max((one.at for one in results.records), default=datetime.now(UTC).isoformat(timespec="seconds"))
     return Proof(made, holds_for, tuple(criteria))
 
 

@@ -167,7 +167,8 @@ class TestMeasures:
         assert lines([sample(*[-1.0] * n, name="excess"), ended()], asked)["decides"] == [decides]
 
     def test_a_criterion_that_was_seen_to_catch_nothing_is_told_as_such(self) -> None:
-        every, records = criteria(criterion()), [finding(), ended()]
+        every = criteria(criterion())
+        records: list[Evidence] = [finding(), ended()]
         verdict = judge(every, FACTS, records, unproven={"structure": "it caught none (swapped)"})
         [found] = explain(every, FACTS, records, told_criteria(verdict, "structure"), Again())
         told = [(line.label, line.text) for line in found.lines]

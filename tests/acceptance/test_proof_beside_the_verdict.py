@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from constructor_project import ADAPTER, write
 from sandbox import ROOT, Judge
 
 from gonogo.contents import Contents
+from gonogo.criteria import Statistic
 from gonogo.errors import EvidenceError
 from gonogo.joining import join, read_part
 from gonogo.project import find_project
@@ -34,7 +36,8 @@ def prove(project: Path, *outcomes: Outcome) -> None:
     )
     proven = Contents.of(find_project(project), (project / "acceptance",)).proven
     itself = Itself("length", 102, 0, 1, at=AT)
-    proof = Proof(AT, proven, (CriterionProof("structure", shown), CriterionProof("length", itself=itself)))
+    unknown = CriterionProof("pace", itself=Itself("pace", 0, 0, 0, at=AT))
+    proof = Proof(AT, proven, (CriterionProof("structure", shown), CriterionProof("length", itself=itself), unknown))
     (project / "reports").mkdir(exist_ok=True)
     (project / "reports" / "proof.json").write_text(json.dumps(proof.as_json()), encoding="utf-8")
 
@@ -42,6 +45,13 @@ def prove(project: Path, *outcomes: Outcome) -> None:
 def is_described(document: dict[str, Any]) -> bool:
     schema = json.loads((ROOT / "docs" / "verdict.schema.json").read_text(encoding="utf-8"))
     return jsonschema_rs.Draft202012Validator(schema, validate_formats=True).is_valid(document)
+
+
+def test_every_statistic_is_described() -> None:
+    schema = json.loads((ROOT / "docs" / "verdict.schema.json").read_text(encoding="utf-8"))
+    pattern = schema["$defs"]["bound"]["properties"]["statistic"]["pattern"]
+    told = ["0.99-quantile" if one is Statistic.QUANTILE else one.value for one in Statistic]
+    assert [one for one in told if not re.search(pattern, one)] == []
 
 
 def test_without_a_proof_the_verdict_is_what_it_is_and_says_so(judge: Judge) -> None:
@@ -56,12 +66,12 @@ def test_a_proof_of_these_files_is_told_with_rates_date_and_hash(project: Path, 
     prove(project, Outcome.CAUGHT, Outcome.CAUGHT, Outcome.MISSED)
     answer = judge()
     assert answer.status == 0, "what was missed once does not decide"
-    line = "proof: 2 of 3 planted defects caught, 1 missed, false NO-GO <= 2.89 % (2026-11-26)"
+    line = "proof: 2 of 3 planted defects caught, 1 missed, false NO-GO <= 2.89 %, not known of pace (2026-11-26)"
     assert line in " ".join(answer.output.split())
     told = answer.document["proof"]
     assert (told["state"], told["says"]) == ("fresh", line)
     assert len(told["rates"]["hash"]) == 64
-    assert [one["id"] for one in told["rates"]["criteria"]] == ["structure", "length"]
+    assert [one["id"] for one in told["rates"]["criteria"]] == ["structure", "length", "pace"]
     assert is_described(answer.document)
     assert not is_described(answer.document | {"proof": {**told, "more": 1}})
     assert answer.folder is not None

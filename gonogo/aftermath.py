@@ -45,5 +45,5 @@ def counted_note(before: Mapping[str, Json], after: Mapping[str, Json]) -> list[
 
 
 def newest_proof(contents: Contents) -> FoundProof:
-    """The newest proof of the gate, held against the suites, criteria and recordings of a run."""
+    """The newest proof of the gate, held against the files of a run."""
     return find_proof(contents.project.newest_proof, contents.proven)

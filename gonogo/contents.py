@@ -41,12 +41,13 @@ _WORDS = {
 class Contents:
     """The files of a project as they were at one moment: name (``candidate``, ``suites`` …) -> path -> SHA-256.
 
-    Byte code does not count. A file that cannot be read counts by its name.
+    Byte code does not count. A file that cannot be read counts by its name. ``gonogo`` is a hash of gonogo's own files.
     """
 
     project: Project
     suites: tuple[Path, ...]
     files: Mapping[str, Mapping[str, str]]
+    gonogo: str
 
     @classmethod
     def of(cls, project: Project, suites: Sequence[Path]) -> Contents:
@@ -63,7 +64,9 @@ class Contents:
         folders = {project.recordings_of(release) for release in releases.values() if release is not None}
         recordings = [path for folder in folders for path in _files_below(folder)]
         found["recordings"] = _hashed(recordings, project.recordings)
-        return cls(project, tuple(suites), found)
+        package = Path(__file__).parent
+        own = _hashed(_files_below(package), package)
+        return cls(project, tuple(suites), found, hashlib.sha256(canonical(dict(own))).hexdigest())
 
     @property
     def hashes(self) -> dict[str, str]:
@@ -85,14 +88,16 @@ class Contents:
         }
         own = {path: found for path, found in self.files["suites"].items() if path not in outside}
         files = {name: own if name == "suites" else self.files[name] for name in _PROVEN}
-        package = Path(__file__).parent
-        files["gonogo"] = _hashed(_files_below(package), package)
-        return {name: hashlib.sha256(canonical(dict(found))).hexdigest() for name, found in files.items()}
+        hashes = {name: hashlib.sha256(canonical(dict(found))).hexdigest() for name, found in files.items()}
+        return {**hashes, "gonogo": self.gonogo}
 
     @property
     def tried(self) -> dict[str, str]:
-        """The hashes of all that a run of a proof rests on: what is proven, and the releases and sign-offs that it is tried on."""
-        return self.proven | {name: found for name, found in self.hashes.items() if name not in (*_PROVEN, "suites")}
+        """The hashes of what the runs of a proof rest on: all files of the project that are known here, and gonogo's own.
+
+        What a stage starts, documents, and the packages that are installed are not among them.
+        """
+        return {**self.hashes, "gonogo": self.gonogo}
 
     def changed(self) -> dict[str, set[str]]:
         """Name -> paths of the files that are by now changed, gone or new; only names that have such files."""
@@ -129,18 +134,25 @@ def _release_files(release: Release, reports: Path) -> dict[str, str]:
 
 
 def _suite_files(project: Project, suites: Sequence[Path]) -> Iterator[Path]:
-    """Python files of the suites, and what stands between them and a release: conftest.py and the adapters."""
+    """Python files of the suites, and what stands between them and a release: conftest.py, the adapters, the stage."""
     for suite in suites:
         yield from (path for path in _files_below(suite, hidden=False) if path.suffix == ".py")
     above = {parent for suite in suites for parent in suite.parents if parent.is_relative_to(project.root)}
     wiring = [folder / "conftest.py" for folder in {project.root, *above}]
     wiring += [_adapter_file(release) for release in (project.candidate, project.baseline) if release is not None]
+    if project.stage:
+        wiring.append(_file_of(project.stage, project.root))
     yield from (path for path in wiring if path.is_file())
 
 
 def _adapter_file(release: Release) -> Path:
-    place = release.adapter.rpartition(":")[0]
-    return Path(place) if place.endswith(".py") else release.tree.joinpath(*place.split(".")).with_suffix(".py")
+    return _file_of(release.adapter, release.tree)
+
+
+def _file_of(function: str, root: Path) -> Path:
+    """The file of ``path.py:function``, or of ``package.module:function`` below a folder."""
+    place = function.rpartition(":")[0]
+    return Path(place) if place.endswith(".py") else root.joinpath(*place.split(".")).with_suffix(".py")
 
 
 def _files_below(place: Path, *, hidden: bool = True) -> Iterator[Path]:

@@ -13,6 +13,7 @@ from gonogo.figures import printable
 from gonogo.joining import read_part
 from gonogo.model import Level, Status, Verdict
 from gonogo.next_steps import Again
+from gonogo.planting import MUTANT
 from gonogo.rundown import exit_status, judge_run
 from gonogo.runs import RunDirectory, RunInfo
 
@@ -66,7 +67,7 @@ def again_of(info: RunInfo) -> Again:
         service=str(told.get("service") or ""),
         stub=str(stub) if stub and stub != "none" else "",
         read_only=told.get("read_only") is True,
-        planted=info.planted,
+        planted="" if info.planted == MUTANT else info.planted,  # a mutant's source is gone when its run has ended
     )
 
 

@@ -6,6 +6,7 @@ Pure: from the criteria and the evidence of a run to facts in plain text. What w
 
 from __future__ import annotations
 
+import json
 import shlex
 import textwrap
 from collections import Counter
@@ -378,8 +379,8 @@ def _amount(value: object) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(_amount, value))}]"
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{name} = {own}' for name, own in value.items())}}}"
-    return str(value)
+        return f"{{{', '.join(f'{name} = {_amount(own)}' for name, own in value.items())}}}"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _statistic(measure: Measure) -> str:

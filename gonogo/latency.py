@@ -39,9 +39,9 @@ __all__ = [
 
 Both = tuple[ReleaseWorker, ReleaseWorker]  # candidate and baseline
 
-_SETTLING = 1  # runs of a release before those that count, each time it takes its turn
+_SETTLING = 1  # runs of a release before those that count, each time it takes its turn; also where it comes to another processor
 _COUNTED = 2
-_IN_A_LANE = 4  # processes that a processor has at least, so that each of them finds one to be held against itself with
+_IN_A_LANE = 4  # pairs of processes that a processor has at least; they come in twos, each the other's fellow
 
 
 @dataclass
@@ -117,7 +117,7 @@ def against_itself(processes: Sequence[Both]) -> list[Both]:
     """The same processes, each release paired with itself, and with what runs on the same processor: what such pairs show is no effect.
 
     Args:
-        processes: a multiple of four, so that nobody is left over.
+        processes: an even number of pairs, so that nobody is left over.
     """
     lanes = lanes_of(processes)
     return [
@@ -143,7 +143,7 @@ def lanes_of(processes: Sequence[Both]) -> list[list[int]]:
     processors = sorted(os.sched_getaffinity(0))[: max(1, len(processes) // _IN_A_LANE)]
     lanes: list[list[int]] = [[] for _ in processors]
     for number, both in enumerate(processes):
-        lane = number % len(lanes)
+        lane = number // 2 % len(lanes)
         lanes[lane].append(number)
         for worker in both:
             os.sched_setaffinity(worker.pid, {processors[lane]})

@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from gonogo.figures import quantity, shortened
@@ -181,6 +181,13 @@ class CriterionProof:
             return None
         return proportion(self.count(Outcome.CAUGHT), self.applicable, confidence=CONFIDENCE)
 
+    def completed(self, older: CriterionProof) -> CriterionProof:
+        """With what an older proof has shown of what is open here."""
+        known = tuple(one for one in older.shown if one.defect in self.open)
+        still = tuple(one for one in self.open if one not in {each.defect for each in known})
+        itself = older.itself if self.errors_are_unknown and older.itself is not None else self.itself
+        return CriterionProof(self.criterion, (*self.shown, *known), still, itself)
+
     @property
     def errors_are_unknown(self) -> bool:
         """Whether it is measured, and nobody knows how often it errs; where a release offers nothing to measure, it cannot err."""
@@ -253,6 +260,13 @@ class Proof:
 
     def __contains__(self, criterion: object) -> bool:
         return any(one.criterion == criterion for one in self.criteria)
+
+    def completed(self, older: Proof) -> Proof:
+        """With what an older proof of the same files has shown of what is open here: of another release, but by the same gate."""
+        criteria = tuple(
+            one.completed(older[one.criterion]) if one.criterion in older else one for one in self.criteria
+        )
+        return replace(self, criteria=criteria)
 
     @property
     def says(self) -> str:

@@ -123,8 +123,8 @@ class Results:
         return sum(runs[1:], start=runs[0]) if runs else None
 
     def control(self, criterion: str) -> Control | None:
-        """What the criterion is without a planted defect; none while nobody has looked."""
-        return next((one for one in self.of(criterion) if isinstance(one, Control)), None)
+        """What the criterion is without a planted defect, as it was seen last; none while nobody has looked."""
+        return next((one for one in reversed(self.of(criterion)) if isinstance(one, Control)), None)
 
     def _begin(self) -> None:
         self._write({"kind": "proof", "version": VERSION, "rest_on": dict(self.rest_on)})

@@ -91,8 +91,9 @@ def seen_in(run: RunDirectory, criterion: Criterion) -> Seen:
     said = [Status(one["verdict"]) for one in found["claims"]]
     verdict = Status.worst(said)
     reason = shortened(printable(" ".join("; ".join(found["reasons"]).split())), _REASON)
-    if verdict is not Status.NO_GO and (refused := _REFUSED_LATE.search(reason)):
-        return Seen(None, lacking=refused[1])
+    refused = [match[1] for one in found["claims"] for told in one["reasons"] if (match := _REFUSED_LATE.search(told))]
+    if refused and {*said} == {Status.INCONCLUSIVE}:  # where a claim is GO, the defect was there and was missed
+        return Seen(None, lacking=printable(refused[0]))
     # what broke is an error of the gate like any other, but where nothing at all could be decided
     counted = said if any(map(_is_decided, found["claims"])) else []
     return Seen(

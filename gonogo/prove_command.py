@@ -22,6 +22,7 @@ from gonogo.definitions import Definitions, load_definitions
 from gonogo.documents import closest
 from gonogo.errors import DefinitionError, EvidenceError
 from gonogo.figures import printable, quantity
+from gonogo.found_proof import State, find_proof
 from gonogo.model import Status
 from gonogo.mutants_command import mutants_folder, prove_by_mutants
 from gonogo.planting import CATALOGUE
@@ -78,8 +79,10 @@ class Proving:
             )
 
     def proof(self) -> Proof:
-        """What is known by now."""
-        return proof_of(self.results, self.whole, self.contents.proven)
+        """What is known by now. What is open is what the newest proof says, where that is one of the same gate."""
+        proof = proof_of(self.results, self.whole, self.contents.proven)
+        newest = find_proof(self.definitions.project.newest_proof, self.contents.proven)
+        return proof.completed(newest.proof) if newest.state is State.FRESH and newest.proof is not None else proof
 
     def write(self) -> Path:
         """Make what is known the newest proof."""
@@ -101,7 +104,7 @@ class Proving:
 )
 @click.option("--only", metavar="ID", multiple=True, help="Only this defect, or those of this criterion; repeatable.")
 @click.option("--stage", is_flag=True, help="Also what is planted in deployments, where each run takes minutes.")
-@click.option("--again", is_flag=True, help="Begin anew; without it, what is known of the same suites is kept.")
+@click.option("--again", is_flag=True, help="Begin anew; without it, what is known of the same files is kept.")
 @click.option(
     "--mutants",
     is_flag=True,
@@ -307,11 +310,14 @@ def _beyond(criterion: str, what: str, limit: Limit, bound: Bound, decision: Dec
 
 
 def _check(only: Sequence[str], whole: Plan) -> None:
-    known = [*(one.id for one in whole.defects), *dict.fromkeys(one.criterion for one in whole.defects)]
+    known = [
+        *(one.id for one in whole.defects),
+        *dict.fromkeys([*(one.criterion for one in whole.defects), *whole.itself]),
+    ]
     for name in only:
         if name not in known:
             raise click.UsageError(
-                f"--only {name} is neither a defect nor a criterion that defects are planted for"
+                f"--only {name} is neither a defect nor a criterion that defects are planted for, or that is measured"
                 f"{closest(name, known)}; see gonogo prove --list"
             )
 

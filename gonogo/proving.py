@@ -113,7 +113,13 @@ class Plan:
             for one in known
             if (one.id in only or one.criterion in only if only else stage or not _is_staged(criteria, one.criterion))
         ]
-        itself = [one.id for one in criteria.criteria if one.measured and (not only or one.id in only)]
+        itself = [
+            one.id
+            for one in criteria.criteria
+            if one.measured
+            and any(one.levels[phase] is not Level.NOT_JUDGED for phase in (Phase.PRE, Phase.NIGHTLY))
+            and (one.id in only if only else stage or not _is_staged(criteria, one.id))
+        ]
         return cls(criteria, defects, itself, decisions)
 
     def job(self, criterion: str, *others: str, planted: str = "") -> Job:
@@ -146,6 +152,14 @@ class Plan:
             else:
                 yield self.job(one)
         yield from (self.job(*together) for together in measured.values())
+
+    def doubtful_jobs(self, results: Results) -> Iterator[Job]:
+        """Measured criteria that were NO-GO without a defect, once more: a single false one would hide every defect of theirs."""
+        wanted = dict.fromkeys(one.criterion for one in self.open_defects(results))
+        for one in filter(self.is_measured, wanted):
+            looked = [record for record in results.of(one) if isinstance(record, Control)]
+            if len(looked) == 1 and looked[0].verdict is Status.NO_GO:
+                yield replace(self.job(one), number=2)
 
     def missing_claims(self, criterion: str, results: Results) -> int:
         """How many claims of a release against itself are still to be decided; none where none can be."""
@@ -201,6 +215,7 @@ class Prover:
     def run(self) -> Iterator[tuple[Job, list[Record | Broke]]]:
         """Every run as it ends, with what it showed of each of its criteria; ``broken`` remembers those that broke."""
         yield from self._each(list(self.plan.control_jobs(self.results)))
+        yield from self._each(list(self.plan.doubtful_jobs(self.results)))
         defects = self.plan.open_defects(self.results)
         # a NO-GO shows nothing while nobody knows that it is not there without the defect as well
         compared = [one for one in defects if self.results.control(one.criterion) is not None]
@@ -275,7 +290,7 @@ def proof_of(results: Results, plan: Plan, holds_for: Mapping[str, str]) -> Proo
     """
     made = max((one.at for one in results.records), default=datetime.now(UTC).isoformat(timespec="seconds"))
     criteria = []
-    for criterion in dict.fromkeys(one.criterion for one in plan.defects):
+    for criterion in dict.fromkeys([*(one.criterion for one in plan.defects), *plan.itself]):
         shown = results.shown(criterion)
         wanted = [one.id for one in plan.defects if one.criterion == criterion]
         criteria.append(

@@ -38,6 +38,7 @@ from typing import Self
 from gonogo.errors import StatisticsError
 
 __all__ = [
+    "MOST_RANKED",
     "Bound",
     "Decision",
     "Limit",
@@ -52,7 +53,7 @@ __all__ = [
 
 # More samples than anybody will take; a limit that needs more is a limit that cannot be shown.
 _MOST_SAMPLES = 10**12
-_MOST_RANKED = 256  # those of sixteen runs
+MOST_RANKED = 256  # those of sixteen runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +173,9 @@ def pseudomedian(samples: Sequence[float], *, confidence: float = 0.95) -> Bound
     _checked_confidence(confidence)
     values = _checked_samples(samples)
     n = len(values)
-    if n > _MOST_RANKED:
+    if n > MOST_RANKED:
         raise StatisticsError(
-            f"a pseudomedian of n = {n} samples is not computed; for more than {_MOST_RANKED} take the median"
+            f"a pseudomedian of n = {n} samples is not computed; for more than {MOST_RANKED} take the median"
         )
     averages = sorted((values[i] + values[j]) / 2 for i in range(n) for j in range(i + 1))
     rejected = _rejected_ranks(n, confidence)

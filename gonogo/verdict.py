@@ -295,4 +295,6 @@ def _what_would_settle(measure: Measure, values: Sequence[float], bound: statist
         needed = statistics.samples_for_quantile(measure.quantile, confidence=measure.confidence)
         if len(values) < needed:
             return f"{needed} samples are the fewest that bound this quantile"
+    if measure.statistic is Statistic.PSEUDOMEDIAN and 4 * len(values) > statistics.MOST_RANKED:
+        return "a quieter machine would narrow the interval"
     return f"about {4 * len(values)} samples would halve the interval; or a quieter machine"

@@ -222,11 +222,34 @@ def test_a_change_of_what_a_proof_holds_for_is_seen(project: Project, file: str,
 
 def test_a_result_of_a_proof_rests_on_the_releases_as_well(project: Project) -> None:
     before = contents(project).tried
-    assert before.items() > contents(project).proven.items()
+    assert before.keys() == {*contents(project).proven, "candidate", "baseline", "signoffs"}
     path = project.root / "app/prompts/build.py"
     path.write_text(path.read_text() + "# changed\n")
     now = contents(project).tried
     assert [one for one in before if now[one] != before[one]] == ["candidate", "baseline"], "the tree of both"
+
+
+@pytest.mark.parametrize("file", ["adapter.py", "deployment.py"])
+def test_adapters_and_the_stage_outside_of_the_suites_are_rested_on(project: Project, file: str) -> None:
+    path = project.root / file
+    path.write_text("def open_stage(context): ...\n")
+    staged = replace(project, stage=f"{project.root / 'deployment.py'}:open_stage")
+    before = contents(staged).tried
+    path.write_text("def open_stage(context): return 1\n")
+    now = contents(staged).tried
+    assert [one for one in before if now[one] != before[one]] == ["suites"]
+
+
+def test_gonogo_itself_counts_as_it_was_when_it_was_looked_at(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "installed" / "gonogo"
+    package.mkdir(parents=True)
+    monkeypatch.setattr("gonogo.contents.__file__", str(package / "contents.py"))
+    (package / "checks.py").write_text("STRICT = True\n")
+    before = contents(project)
+    (package / "checks.py").write_text("STRICT = False\n")
+    assert before.proven["gonogo"] == before.tried["gonogo"] != contents(project).proven["gonogo"]
 
 
 def test_an_adapter_that_lies_among_the_suites_counts_as_one_of_them(project: Project) -> None:

@@ -185,19 +185,22 @@ class TestProcessors:
         workers = [
             (worker(Clockwork("n", 1, pid=one)), worker(Clockwork("o", 1, pid=one + 1))) for one in range(10, 90, 10)
         ]
-        assert lanes_of(workers) == [[0, 2, 4, 6], [1, 3, 5, 7]]
+        assert lanes_of(workers) == [[0, 1, 4, 5], [2, 3, 6, 7]]
         assert pinned == {
-            pid: {3} if number % 2 == 0 else {5} for number in range(8) for pid in (10 + 10 * number, 11 + 10 * number)
+            pid: {5} if number in (2, 3, 6, 7) else {3}
+            for number in range(8)
+            for pid in (10 + 10 * number, 11 + 10 * number)
         }
 
-    @pytest.mark.parametrize(("processes", "lanes"), [(1, 1), (4, 1), (8, 2), (16, 4), (64, 8)])
-    def test_each_has_so_many_that_every_release_finds_a_fellow(
-        self, processes: int, lanes: int, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("processors", [1, 2, 3, 5, 8, 64])
+    @pytest.mark.parametrize("processes", [2, 4, 8, 16, 24, 32])
+    def test_every_release_finds_a_fellow_however_many_processors_there_are(
+        self, processes: int, processors: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+        monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(processors)), raising=False)
         workers = [both() for _ in range(processes)]
-        assert len(lanes_of(workers)) == lanes
-        assert len(against_itself(workers)) == (processes if processes > 1 else 0)
+        assert len(lanes_of(workers)) == max(1, min(processors, processes // 4))
+        assert len(against_itself(workers)) == processes
 
     def test_there_is_a_single_lane_where_the_system_pins_no_processes(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delattr(os, "sched_setaffinity")
@@ -211,14 +214,14 @@ class TestAgainstItself:
         ]
         paired = [(cast(Clockwork, one).name, cast(Clockwork, other).name) for one, other in against_itself(processes)]
         assert paired == [
-            ("new 0", "new 2"),
-            ("old 0", "old 2"),
-            ("new 4", "new 6"),
-            ("old 4", "old 6"),
-            ("new 1", "new 3"),
-            ("old 1", "old 3"),
-            ("new 5", "new 7"),
-            ("old 5", "old 7"),
+            ("new 0", "new 1"),
+            ("old 0", "old 1"),
+            ("new 4", "new 5"),
+            ("old 4", "old 5"),
+            ("new 2", "new 3"),
+            ("old 2", "old 3"),
+            ("new 6", "new 7"),
+            ("old 6", "old 7"),
         ]
 
     def test_what_a_machine_cannot_tell_is_the_wider_end_of_the_bound_and_is_measured_once(self) -> None:

@@ -85,6 +85,15 @@ class TestSeen:
         seen = seen_in(judged(tmp_path, Gap(CLAIM, None, why), ended()), STRUCTURE)
         assert seen == Seen(None, lacking="no record of a run can be read (record in [target])")
 
+    def test_a_defect_that_fits_in_one_step_and_is_missed_there_is_a_miss(self, tmp_path: Path) -> None:
+        run = judged(tmp_path, Gap(CLAIM, None, "release 2.0.0: the defect cannot be planted: no record"), ended())
+        document = run.read_json("verdict.json")
+        claims = document["criteria"][0]["claims"]
+        claims.append({**claims[0], "step": "roads", "verdict": "GO", "reasons": []})
+        run.write_json("verdict.json", document)
+        assert seen_in(run, STRUCTURE).verdict is Status.INCONCLUSIVE
+        assert not seen_in(run, STRUCTURE).lacking
+
     def test_a_criterion_that_the_run_does_not_judge_has_no_verdict(self, tmp_path: Path) -> None:
         assert seen_in(judged(tmp_path, finding(), ended()), criterion("else")).verdict is None
 

@@ -253,14 +253,35 @@ def test_a_criterion_that_is_no_go_by_itself_catches_nothing(path: Path) -> None
 
 
 def test_a_measured_criterion_that_is_no_go_by_itself_catches_nothing_either(path: Path) -> None:
-    prover = run(path, Fake({"speed-unplanted": BAD}), "slow")
+    fake = Fake({"speed-unplanted": BAD})
+    prover = run(path, fake, "slow")
+    assert fake.jobs == ["speed-unplanted", "speed-unplanted-2", "speed-slow"]
     assert outcomes(prover.results, "slow") == [Outcome.NOT_SHOWN]
+
+
+def test_a_measured_criterion_that_is_no_go_once_is_looked_at_once_more(path: Path) -> None:
+    class Once(Fake):
+        def __call__(self, job: Job) -> dict[str, Seen]:
+            found = super().__call__(job)
+            return {"speed": BAD} if job.name == "speed-unplanted" else found
+
+    assert outcomes(run(path, Once(), "slow").results, "slow") == [Outcome.CAUGHT]
 
 
 def test_a_criterion_of_the_project_s_own_is_held_against_itself_as_well() -> None:
     own = criteria(criterion("structure"), criterion("speed", measured=True), criterion("own", measured=True))
     assert Plan.of(own, CATALOGUE).itself == ["speed", "own"]
     assert Plan.of(own, CATALOGUE, only=["swapped"]).itself == []
+    assert Plan.of(own, CATALOGUE, only=["own"]).itself == ["own"]
+
+
+def test_what_needs_a_stage_or_is_never_judged_is_not_held_against_itself() -> None:
+    never = dict.fromkeys(Phase, Level.NOT_JUDGED)
+    own = criteria(
+        criterion("swaps", measured=True, needs=(Ability.STAGE,)), criterion("live", measured=True, levels=never)
+    )
+    assert Plan.of(own, CATALOGUE, stage=False).itself == []
+    assert Plan.of(own, CATALOGUE, stage=True).itself == ["swaps"]
 
 
 def test_a_miss_is_kept_with_what_was_expected_and_what_was_seen(path: Path) -> None:
@@ -397,6 +418,24 @@ class TestResults:
 
 
 class TestProof:
+    def test_what_is_open_is_taken_from_an_older_one_of_the_same_gate(self, path: Path) -> None:
+        missed = Fake({"structure-swapped": GOOD, "structure-doubled": GOOD})
+        older = proof_of(run(path, missed).results, plan(), FILES)
+        newer = proof_of(run(path.with_name("other.jsonl"), Fake(), "renamed").results, plan(), FILES)
+        both = newer.completed(older)
+        assert both["structure"].catches_nothing
+        assert both["structure"].open == ()
+        assert both["speed"].itself == older["speed"].itself
+        assert both["mapping"].shown == newer["mapping"].shown
+        assert older.completed(newer) == older
+
+    def test_the_rates_of_a_criterion_without_defects_stand_in_it(self, path: Path) -> None:
+        own = Plan.of(criteria(criterion("structure"), criterion("own", measured=True)), CATALOGUE, decisions=18)
+        prover = Prover(own, Results.open(path, FILES), Fake(), lambda: None)
+        for _ in prover.run():
+            pass
+        assert proof_of(prover.results, own, FILES)["own"].says.startswith("false NO-GO <= 15.3 %")
+
     def test_it_holds_for_the_files_that_it_is_told_and_dates_from_the_newest_result(self, path: Path) -> None:
         results = run(path, Fake()).results
         proof = proof_of(results, plan(), {"suites": "a1"})

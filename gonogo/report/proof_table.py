@@ -67,7 +67,7 @@ def _itself(itself: Itself | None) -> Iterator[str]:
     if itself is None:
         return
     if not itself.claims:
-        yield f"against itself: not decided: {printable(itself.reason)}"
+        yield f"against itself: not decided: {printable(itself.reason)}" if itself.reason else "against itself: not yet"
         return
     rates: Sequence[tuple[str, int, Bound | None]] = (
         ("false NO-GO", itself.no_go, itself.false_no_go),

@@ -101,6 +101,7 @@ def test_a_proof_of_other_files_is_said_and_decides_nothing(
     assert answer.status == 0, answer.output
     assert answer.document["proof"]["state"] == "stale"
     assert f"proof is of other {what}: run gonogo prove" in answer.output.splitlines()
+    assert is_described(answer.document)
 
 
 def test_a_candidate_that_was_changed_is_judged_by_the_same_gate(project: Path, judge: Judge) -> None:

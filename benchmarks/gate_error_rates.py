@@ -1,10 +1,11 @@
 """How often a gate on construction time is wrong: gonogo's comparison beside pytest-benchmark's, in one run.
 
 The same constructor is held against itself (A/A), against one that is 10 % slower and against one that is 5 % slower.
-Both tools decide about the same pairs, by turns, on the same machine:
+Both tools decide about the same, by turns, on the same machine:
 
-- gonogo: a bound of the ratio over fresh pairs of processes, looked at up to four times (``gonogo.latency``);
-- pytest-benchmark: ``--benchmark-compare-fail=median:5%`` (2.5 % where the planted slowdown is 5 %), two runs of pytest.
+- gonogo: a bound of the ratio over fresh pairs of processes, looked at until two looks on end agree (``gonogo.latency``);
+- pytest-benchmark: ``--benchmark-compare-fail=median:5%`` (2.5 % where the planted slowdown is 5 %), two runs of pytest with a
+  process each.
 
 Every decision is written down as it is made, so that what was broken off goes on where it stopped.
 
@@ -45,6 +46,7 @@ LOOKS = (
 )
 AT_HAND = 32  # pairs of processes that are started before the first decision
 CONFIDENCE = 1 - 0.05 / len(LOOKS)  # shared between the looks (Bonferroni)
+RULE = {"looks": list(LOOKS), "confidence": CONFIDENCE, "answer": "two looks on end"}
 STEP = "construct"
 OURS, THEIRS = "gonogo", "pytest-benchmark"
 SETTLING, COUNTED, TOGETHER = 1, 4, 20  # rounds of a turn, and constructions of a round
@@ -86,16 +88,19 @@ class Made:
 
 
 class Decisions:
-    """Those made so far, in memory and in a file, a line each."""
+    """Those made so far, in memory and in a file: first the rule that they were made by, then a line each."""
 
     def __init__(self, file: Path, *, busy: bool) -> None:
         self._file = file
         self._busy = busy
         kept = whole_lines(file.read_bytes()) if file.exists() else b""
-        if file.exists():
-            file.write_bytes(kept)
-        made = [Made(**json.loads(line)) for line in kept.splitlines()]
+        head, *lines = kept.splitlines() or [b""]
+        if head and json.loads(head) != RULE:
+            raise SystemExit(f"{file}: its decisions were made by another rule ({head.decode()}); name another file")
+        made = [Made(**json.loads(line)) for line in lines]
         self._made = [one for one in made if one.busy == busy]
+        whole = [head or json.dumps(RULE).encode(), *lines]
+        file.write_bytes(b"".join(line + b"\n" for line in whole))
 
     def of(self, tool: str, kind: Kind) -> list[Made]:
         """What this tool has said of this kind."""

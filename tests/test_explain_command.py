@@ -140,3 +140,4 @@ def test_a_run_of_a_live_service_is_made_again_with_its_addresses() -> None:
     assert again.options == ("--gonogo-phase=post", "--gonogo-target=http://127.0.0.1:8000", "--gonogo-read-only")
     assert again_of(INFO).options == ()
     assert again_of(replace(INFO, planted="nothing")).options == ("--gonogo-planted=nothing",)
+    assert again_of(replace(INFO, planted="mutant")).options == (), "its source is gone"

@@ -11,7 +11,7 @@ from builders import CLAIM, FACTS, criteria, criterion, ended, finding, measure,
 from gonogo.criteria import Criterion, Scope, Statistic
 from gonogo.errors import DefinitionError
 from gonogo.explaining import Explanation, Line, explain, told_criteria
-from gonogo.model import Ability, Claim, Evidence, Gap, Level, Outcome, Phase, Status
+from gonogo.model import Ability, Claim, Evidence, Gap, Json, Level, Outcome, Phase, Status
 from gonogo.next_steps import Again
 from gonogo.verdict import Facts, judge
 
@@ -241,6 +241,11 @@ class TestMeasures:
         asked = replace(RATE, parameters={"cases": 200, "ratio": 0.1, "pre": {"cases": 150}})
         told = lines([*rates(0, 200), ended()], asked)
         assert "How much is measured stands in criteria.toml, structure: cases = 150." in told["next"]
+
+    def test_it_is_told_as_it_stands_there(self) -> None:
+        looks: list[Json] = [{"processes": 8, "kind": "fresh"}, "more"]
+        told = lines([*rates(0, 200), ended()], replace(RATE, parameters={"looks": looks}))
+        assert 'structure: looks = [{processes = 8, kind = "fresh"}, "more"].' in " ".join(told["next"])
 
 
 class TestWhatToRunNext:

@@ -191,6 +191,24 @@ def test_where_nothing_could_be_planted_nothing_is_shown(monkeypatch: pytest.Mon
     assert run(monkeypatch, "--only", "prompt-structure", answers=dict.fromkeys(STRUCTURE, lacking))[0].exit_code == 10
 
 
+def test_what_was_missed_is_still_said_when_something_else_is_proven_later(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(monkeypatch, answers=dict.fromkeys(STRUCTURE, Seen(Status.GO, "all hold")))
+    (project / "signoffs.toml").write_text("# nobody yet\n")
+    result, fake = run(monkeypatch, "--only", SPEED[0])
+    assert [job.planted for job in fake.jobs] == ["", SPEED[0]], "its runs rest on the sign-offs, and begin anew"
+    assert result.exit_code == 0, "of what was chosen"
+    caught, missed = f"{len(SPEED)} of {len(SPEED) + len(STRUCTURE)} planted", f"{len(STRUCTURE)} missed"
+    assert f"{caught} defects caught, {missed}, false NO-GO <= 2.95 %" in str(proof(project)["says"])
+
+
+def test_a_measured_criterion_is_chosen_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    result, fake = run(monkeypatch, "--only", "construction-time")
+    assert result.exit_code == 0, result.output
+    assert [job.planted for job in fake.jobs] == ["", *SPEED, NOTHING, NOTHING]
+
+
 def test_only_what_is_named_is_planted(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result, fake = run(monkeypatch, "--only", SPEED[0], "--only", STRUCTURE[0])
     assert result.exit_code == 0

@@ -67,6 +67,7 @@ def again_of(info: RunInfo) -> Again:
         service=str(told.get("service") or ""),
         stub=str(stub) if stub and stub != "none" else "",
         read_only=told.get("read_only") is True,
+        baseline=str(info.releases.get("baseline", {}).get("folder") or ""),
         planted="" if info.planted == MUTANT else info.planted,  # a mutant's source is gone when its run has ended
     )
 

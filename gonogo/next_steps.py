@@ -41,26 +41,31 @@ _FEW = 3  # steps that one command names; of more, all are run
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """How a run was made, as far as it takes to make it again. ``service`` and ``stub`` are addresses, of a live service."""
+    """How a run was made, as far as it takes to make it again.
+
+    ``service`` and ``stub`` are addresses, of a live service; ``baseline`` is the folder that the command line named.
+    """
 
     phase: Phase = Phase.PRE
     service: str = ""
     stub: str = ""
     read_only: bool = False
     planted: str = ""
+    baseline: str = ""
 
     @property
     def options(self) -> tuple[str, ...]:
         """The options of pytest."""
-        planted = (f"--gonogo-planted={self.planted}",) if self.planted else ()
+        given = {"baseline": self.baseline, "planted": self.planted}
+        releases = tuple(f"--gonogo-{name}={value}" for name, value in given.items() if value)
         if self.phase is Phase.PRE:
-            return planted
+            return releases
         if self.phase is Phase.NIGHTLY:
-            return ("--gonogo-phase=nightly", *planted)
+            return ("--gonogo-phase=nightly", *releases)
         told = ["--gonogo-phase=post", f"--gonogo-target={self.service or 'URL'}"]
         if self.phase is Phase.POST_STUB:
             told.append(f"--gonogo-stub={self.stub or 'URL'}")
-        return (*told, *(["--gonogo-read-only"] if self.read_only else []))
+        return (*told, *(["--gonogo-read-only"] if self.read_only else []), *releases)
 
 
 def advice(

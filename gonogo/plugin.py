@@ -138,7 +138,9 @@ def _activate(config: pytest.Config, settings: Settings, worker: dict[str, Any] 
     else:
         try:
             reports = settings.report or project.reports
-            rundown = begin_run(workbench, settings.phase, reports=reports, suites=settings.suites)
+            rundown = begin_run(
+                workbench, settings.phase, reports=reports, suites=settings.suites, baseline=settings.baseline
+            )
         except GonogoError:
             workbench.close()
             raise

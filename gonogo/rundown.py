@@ -67,7 +67,9 @@ def exit_status(status: Status) -> int:
     return {Status.GO: 0, Status.NO_GO: 1, Status.INCONCLUSIVE: 10}[status]
 
 
-def begin_run(workbench: Workbench, phase: Phase, *, reports: Path, suites: Sequence[Path] = ()) -> Rundown:
+def begin_run(
+    workbench: Workbench, phase: Phase, *, reports: Path, suites: Sequence[Path] = (), baseline: Path | None = None
+) -> Rundown:
     """Ask the releases what they offer, and write down what the run is about.
 
     Args:
@@ -75,6 +77,7 @@ def begin_run(workbench: Workbench, phase: Phase, *, reports: Path, suites: Sequ
         phase: what is required in it is owed.
         reports: the folder that the run is written to.
         suites: the folders of the suites that will judge.
+        baseline: the folder of the previous release, where the command line names another one than the project.
 
     Raises:
         GonogoError: definitions are malformed, an adapter does not load, or the folder cannot be written.
@@ -99,6 +102,8 @@ def begin_run(workbench: Workbench, phase: Phase, *, reports: Path, suites: Sequ
                 releases[role] |= {**asked, "source": workbench.candidate.source}
         except (ProductError, ServiceGone) as error:
             failure = str(error).splitlines()[0]
+    if baseline is not None:
+        releases["baseline"]["folder"] = str(baseline)
     facts = definitions.facts(phase, abilities)
     if not failure:  # what did not even start does not say what it would offer
         check_planted(definitions.project.candidate.planted, facts.abilities)

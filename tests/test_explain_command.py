@@ -140,4 +140,9 @@ def test_a_run_of_a_live_service_is_made_again_with_its_addresses() -> None:
     assert again.options == ("--gonogo-phase=post", "--gonogo-target=http://127.0.0.1:8000", "--gonogo-read-only")
     assert again_of(INFO).options == ()
     assert again_of(replace(INFO, planted="nothing")).options == ("--gonogo-planted=nothing",)
+    older: dict[str, dict[str, Json]] = {
+        "candidate": {"version": "2.0"},
+        "baseline": {"version": "1.0", "folder": "../old"},
+    }
+    assert again_of(replace(INFO, releases=older)).options == ("--gonogo-baseline=../old",)
     assert again_of(replace(INFO, planted="mutant")).options == (), "its source is gone"

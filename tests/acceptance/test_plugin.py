@@ -11,6 +11,7 @@ from constructor_project import ADAPTER, CRITERIA, FILES, TEST_LENGTH, TEST_STRU
 from sandbox import Answer, Judge, run_pytest
 
 from gonogo.errors import EvidenceError
+from gonogo.explain_command import again_of
 from gonogo.rundown import verify
 from gonogo.runs import RunDirectory
 
@@ -137,6 +138,9 @@ def test_the_baseline_is_an_option_and_an_ini_value(project: Path, judge: Judge,
     assert answer.status == 0, answer.output
     assert answer.document["run"]["releases"]["baseline"]["version"] == "1.0"
     assert "release 2.0 against 1.0" in answer.output
+    assert answer.folder is not None
+    again = again_of(RunDirectory(answer.folder).info())
+    assert again.options == (f"--gonogo-baseline={project / 'older'}",), "explain makes the run again as it was made"
 
 
 # --- wrong use

@@ -16,13 +16,8 @@ from gonogo.project import Project, Release
 
 __all__ = ["Contents", "change_notes"]
 
-_PROVEN = (
-    "suites",
-    "criteria",
-    "recordings",
-    "cases",
-    "workflows",
-)  # files of a project that decide what its gate catches
+# the files of a project that decide what its gate catches
+_PROVEN = ("suites", "criteria", "recordings", "cases", "workflows")
 _SHOWN = 3
 _WRITTEN_BY_TOOLS = frozenset({".git", ".gonogo_cache", ".mypy_cache", ".pytest_cache", ".ruff_cache"})
 _WORDS = {
@@ -77,13 +72,13 @@ class Contents:
     def proven(self) -> dict[str, str]:
         """The hashes of what a proof of the gate holds for, gonogo's own files among them, whatever release is judged by it.
 
-        Adapters that lie outside the suites do not count: a live service has another one, and the suites stay the same.
+        Adapters and a stage that lie outside the suites do not count: a live service has another adapter and no stage, and the
+        suites stay the same.
         """
         project = self.project
-        releases = [one for one in (project.candidate, project.baseline) if one is not None]
         outside = {
             _named(path, project.root)
-            for path in map(_adapter_file, releases)
+            for path in _wiring(project)
             if not any(path.is_relative_to(suite) for suite in self.suites)
         }
         own = {path: found for path, found in self.files["suites"].items() if path not in outside}
@@ -138,15 +133,17 @@ def _suite_files(project: Project, suites: Sequence[Path]) -> Iterator[Path]:
     for suite in suites:
         yield from (path for path in _files_below(suite, hidden=False) if path.suffix == ".py")
     above = {parent for suite in suites for parent in suite.parents if parent.is_relative_to(project.root)}
-    wiring = [folder / "conftest.py" for folder in {project.root, *above}]
-    wiring += [_adapter_file(release) for release in (project.candidate, project.baseline) if release is not None]
+    conftests = [folder / "conftest.py" for folder in {project.root, *above}]
+    yield from (path for path in (*conftests, *_wiring(project)) if path.is_file())
+
+
+def _wiring(project: Project) -> Iterator[Path]:
+    """The files of the adapters and of the stage."""
+    for release in (project.candidate, project.baseline):
+        if release is not None:
+            yield _file_of(release.adapter, release.tree)
     if project.stage:
-        wiring.append(_file_of(project.stage, project.root))
-    yield from (path for path in wiring if path.is_file())
-
-
-def _adapter_file(release: Release) -> Path:
-    return _file_of(release.adapter, release.tree)
+        yield _file_of(project.stage, project.root)
 
 
 def _file_of(function: str, root: Path) -> Path:

@@ -197,8 +197,9 @@ def test_a_proof_holds_for_what_decides_what_is_caught_whatever_is_judged(projec
     for file in ("app/prompts/build.py", "adapter.py"):
         path = project.root / file
         path.write_text(path.read_text() + "# changed\n")
-    live = project.with_service(Service("http://127.0.0.1:1"), None)
-    assert contents(project).proven == contents(live).proven == proven
+    staged = replace(project, stage=f"{project.root / 'adapter.py'}:open_stage")
+    live = staged.with_service(Service("http://127.0.0.1:1"), None)
+    assert contents(project).proven == contents(staged).proven == contents(live).proven == proven
 
 
 @pytest.mark.parametrize(

@@ -151,8 +151,9 @@ def decide(start: Callable[[int], list[Both]], case: Case, limit: float) -> tupl
         return Limit("<=", limit).decide(ratio_bound(timed, confidence=CONFIDENCE))
 
     timed, _ = until_clear(look_at, LOOKS, decided)
-    said = {Decision.WITHIN: "not slower", Decision.OUTSIDE: "slower", Decision.OPEN: "undecided"}[decided(timed)]
-    return said, ratio_bound(timed, confidence=CONFIDENCE).estimate
+    bound = ratio_bound(timed, confidence=CONFIDENCE)
+    said = {Decision.WITHIN: "not slower", Decision.OUTSIDE: "slower", Decision.OPEN: "undecided"}
+    return said[Limit("<=", limit).decide(bound)], bound.estimate
 
 
 @contextmanager

@@ -34,8 +34,15 @@ class OwnClock:
         """Nanoseconds; only differences mean anything."""
         if self._file is None:
             return time.perf_counter_ns()
-        waited = int(os.pread(self._file, 128, 0).split()[1])
-        return time.perf_counter_ns() - waited
+        before, waited = -1, self._waited_ns(self._file)
+        while waited != before:  # whoever is pushed aside between the two readings reads both again
+            before, wall = waited, time.perf_counter_ns()
+            waited = self._waited_ns(self._file)
+        return wall - waited
+
+    @staticmethod
+    def _waited_ns(file: int) -> int:
+        return int(os.pread(file, 128, 0).split()[1])
 
     def close(self) -> None:
         """Let go of the file."""

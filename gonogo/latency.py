@@ -108,7 +108,7 @@ def ratio_bound(timed: Sequence[Sequence[Pair]], *, confidence: float) -> Bound:
     Each pair of processes gives the median of its turns. Their logarithms are what ``statistics.pseudomedian`` bounds: those of
     two releases that differ by a factor scatter symmetrically about it.
     """
-    bound = pseudomedian(typical(timed, lambda pair: math.log(pair.ratio)), confidence=confidence)
+    bound = pseudomedian([math.log(ratio) for ratio in typical(timed, lambda pair: pair.ratio)], confidence=confidence)
     estimate, lower, upper = map(math.exp, (bound.estimate, bound.lower, bound.upper))
     return replace(bound, estimate=estimate, lower=lower, upper=upper)
 

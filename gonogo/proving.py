@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
 
-from gonogo.criteria import Criteria
+from gonogo.criteria import Criteria, Criterion
 from gonogo.errors import GonogoError
 from gonogo.model import Ability, Level, Phase, Status
 from gonogo.proof import CriterionProof, Itself, Outcome, Proof, Seen, Shown, outcome_of
@@ -107,19 +107,13 @@ class Plan:
         stage: bool = True,
     ) -> Plan:
         """The plan for a project; ``only`` names defects or criteria, else ``stage`` says whether those on a stage belong to it."""
+
+        def is_chosen(criterion: str, *more: str) -> bool:
+            return bool({criterion, *more} & {*only}) if only else stage or not _is_staged(criteria, criterion)
+
         known = [one for one in catalogue if one.criterion in criteria]
-        defects = [
-            one
-            for one in known
-            if (one.id in only or one.criterion in only if only else stage or not _is_staged(criteria, one.criterion))
-        ]
-        itself = [
-            one.id
-            for one in criteria.criteria
-            if one.measured
-            and any(one.levels[phase] is not Level.NOT_JUDGED for phase in (Phase.PRE, Phase.NIGHTLY))
-            and (one.id in only if only else stage or not _is_staged(criteria, one.id))
-        ]
+        defects = [one for one in known if is_chosen(one.criterion, one.id)]
+        itself = [one.id for one in criteria.criteria if one.measured and _is_judged(one) and is_chosen(one.id)]
         return cls(criteria, defects, itself, decisions)
 
     def job(self, criterion: str, *others: str, planted: str = "") -> Job:
@@ -186,6 +180,11 @@ class Plan:
     def is_complete(self, results: Results) -> bool:
         """Whether there is nothing left to be done."""
         return not self.open_defects(results) and not any(self.missing_claims(one, results) for one in self.itself)
+
+
+def _is_judged(criterion: Criterion) -> bool:
+    """Whether a criterion is judged before a deploy or at night, as the runs of a proof are."""
+    return any(criterion.levels[phase] is not Level.NOT_JUDGED for phase in (Phase.PRE, Phase.NIGHTLY))
 
 
 def _is_staged(criteria: Criteria, criterion: str) -> bool:

@@ -36,6 +36,21 @@ def test_time_in_which_the_thread_waited_for_a_processor_is_left_out(
     assert clock.now_ns() - begin == 1_000_000, "8 ms went by, 7 of them in a queue"
 
 
+def test_whoever_is_pushed_aside_while_the_clock_is_read_loses_no_time_by_it(
+    clock: OwnClock, schedstat: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call of 1 ms that began like that would have taken -4 ms."""
+    wall = iter([6_000_000, 6_100_000, 7_100_000])
+
+    def pushed_aside() -> int:
+        schedstat.write_text("6000 5000000 2\n")
+        return next(wall)
+
+    monkeypatch.setattr(time, "perf_counter_ns", pushed_aside)
+    begin = clock.now_ns()
+    assert clock.now_ns() - begin == 1_000_000
+
+
 def test_sleeping_counts(clock: OwnClock) -> None:
     begin = clock.now_ns()
     time.sleep(0.002)

@@ -175,6 +175,10 @@ class TestTheRatio:
         assert bound.estimate == pytest.approx(1.0)
         assert bound.lower * bound.upper == pytest.approx(1.0)
 
+    def test_one_turn_that_no_clock_should_show_spoils_nothing(self) -> None:
+        bound = ratio_bound([[Pair(-1.0, 1.0), *[Pair(1.1, 1.0)] * 4]] * 8, confidence=0.995)
+        assert (bound.lower, bound.upper) == pytest.approx((1.1, 1.1))
+
     def test_too_few_processes_bound_nothing(self) -> None:
         bound = ratio_bound([[Pair(1.0, 1.0)]] * 3, confidence=0.995)
         assert (bound.lower, bound.upper) == (0.0, math.inf)
